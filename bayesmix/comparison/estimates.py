@@ -15,8 +15,8 @@ from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError
 from bayesmix.model import assemble
 from bayesmix.results.matching import best_order
+from bayesmix.results.tables import KEYS
 
-KEYS = ["component", "term", "effect"]
 QUANTITIES = ["estimate", "error", "lower", "upper"]
 # Weights and labels may differ: then the comparison shows what they do.
 SAME = ("rows", "responses", "units", "unit_codes")

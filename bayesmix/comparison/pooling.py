@@ -19,12 +19,10 @@ from bayesmix.families.links import get_link
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results.matching import best_order
-from bayesmix.results.tables import natural_values
+from bayesmix.results.tables import KEYS, natural_values
 
 if TYPE_CHECKING:
     import xarray as xr
-
-KEYS = ["component", "term", "effect"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

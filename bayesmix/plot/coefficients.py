@@ -13,8 +13,9 @@ from bayesmix.comparison import compare_estimates
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.style import Axes, beside, colour, lines_down, marker, panels
+from bayesmix.results.smooths import COEFFICIENTS
+from bayesmix.results.tables import ENDS, KEYS
 
-EFFECTS = ("fixed", "nested", "varying")
 SPREAD = 0.5
 
 
@@ -129,7 +130,7 @@ def draw_panels(
 def coefficient_rows(fit: PointFit | Posterior, ci: float) -> pd.DataFrame:
     """Rows of the summary with regression coefficients; a fixed effect once, as "all"."""
     table = fit.summary(ci).rename(columns={"mean": "estimate"})
-    return with_lines(table[table["effect"].isin(EFFECTS)])
+    return with_lines(table[table["effect"].isin(COEFFICIENTS)])
 
 
 def with_lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -157,7 +158,7 @@ def _draw(
     name: str,
 ) -> None:
     """Estimates and intervals of one term of one fit; a number for the look of each line."""
-    numbers = table[["estimate", "lower", "upper"]].to_numpy(dtype=float)
+    numbers = table[ENDS].to_numpy(dtype=float)
     for i, (line, (estimate, *ends)) in enumerate(zip(table["line"], numbers, strict=True)):
         number = looks[lines.index(line)]
         look = "0.3" if line == "all" and len(set(looks)) > 1 else colour(number)
@@ -174,10 +175,6 @@ def _draw(
             markerfacecolor=look if known else "white",
             label=name if i == 0 and name else None,
         )
-
-
-COLUMNS = ["component", "term", "effect"]
-ENDS = ["estimate", "lower", "upper"]
 
 
 @picture
@@ -243,10 +240,10 @@ def estimates(
 def estimate_rows(fits: Mapping[str, Any], dispersions: bool) -> dict[str, pd.DataFrame]:
     """What is drawn of each fit: component, term, effect, line, estimate, lower, upper."""
     table = compare_estimates(fits)
-    kinds = (*EFFECTS, "dispersion") if dispersions else EFFECTS
+    kinds = (*COEFFICIENTS, "dispersion") if dispersions else COEFFICIENTS
     table = table[table["effect"].isin(kinds)]
     tables = {}
     for name in fits:
-        own = table[[*COLUMNS, *(f"{name}_{end}" for end in ENDS)]]
-        tables[name] = with_lines(own.set_axis([*COLUMNS, *ENDS], axis=1))
+        own = table[[*KEYS, *(f"{name}_{end}" for end in ENDS)]]
+        tables[name] = with_lines(own.set_axis([*KEYS, *ENDS], axis=1))
     return tables

@@ -16,14 +16,13 @@ from bayesmix.plot.ranks import RANK_BINS, rank_counts
 from bayesmix.plot.style import Axes, colour, line_style, lines_down, marker, panels
 from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.diagnostics.findings import ESS, R_HAT
-from bayesmix.results.tables import natural_values
+from bayesmix.results.tables import KEYS, natural_values
 
 MOST_ROWS = 30
 MOST_POINTS = 1000
 LOST_COLOUR = "0.45"
 LEGEND_COLUMNS = 4
 LINE = 0.16  # inches for each row of the tables
-PARAMETER = ["component", "term", "effect"]
 
 
 @picture
@@ -85,7 +84,7 @@ def diagnostics(
     found = posterior.diagnostics()
     table = worst_first(found.table)
     draws = natural_values(posterior.numbers.spec, posterior.numbers.theta)
-    keys = list(table[PARAMETER].itertuples(index=False, name=None))
+    keys = list(table[KEYS].itertuples(index=False, name=None))
     table = table.set_axis(labels(keys))
     there = [
         (name, draws[key]) for name, key in zip(table.index, keys, strict=True) if key in draws

@@ -11,6 +11,7 @@ from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import Prediction, side_by_side
 from bayesmix.results.simulation import as_observed, columns_of, draw_data_sets, simulation_rows
+from bayesmix.results.tables import ENDS
 from bayesmix.results.uncertainty import Source, estimates
 
 MOST_DRAWS = 1000
@@ -48,10 +49,9 @@ def predict(
 
 
 def _frame(part: np.ndarray, index: pd.Index, components: tuple, by: str) -> pd.DataFrame:
-    statistics = ["estimate", "lower", "upper"]
     if by != "component":
-        return pd.DataFrame(part[:, 0], index=index, columns=statistics)
-    columns = pd.MultiIndex.from_product([list(components), statistics], names=["component", None])
+        return pd.DataFrame(part[:, 0], index=index, columns=ENDS)
+    columns = pd.MultiIndex.from_product([list(components), ENDS], names=["component", None])
     return pd.DataFrame(part.reshape(len(part), -1), index=index, columns=columns)
 
 

@@ -16,6 +16,7 @@ from bayesmix.posterior.diagnostics import convergence_table
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
 from bayesmix.results.tables import (
+    KEYS,
     component_index,
     in_order,
     natural_values,
@@ -83,7 +84,7 @@ def drawn_summary(draws: Mapping[tuple[Any, str, str], np.ndarray], ci: float) -
     for key, x in draws.items():
         spread = (x.flat[0], 0.0) if np.ptp(x) == 0 else (x.mean(), x.std(ddof=1))
         rows.append((*key, *map(float, spread), *np.quantile(x, tails)))
-    columns = ["component", "term", "effect", "mean", "sd", "lower", "upper"]
+    columns = [*KEYS, "mean", "sd", "lower", "upper"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -19,9 +19,9 @@ from bayesmix.plot.grid import (
 )
 from bayesmix.reporting.blocks import Table, Words
 from bayesmix.reporting.files import with_interval
+from bayesmix.results.tables import ENDS
 
 MOST = 8  # subjects
-ENDS = ["estimate", "lower", "upper"]
 
 
 def typical_rows(spec: MixtureSpec) -> pd.DataFrame:

@@ -15,16 +15,16 @@ from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout
 from bayesmix.plot.bands import weights_and_limits
-from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Table, Words
 from bayesmix.reporting.convergence import fit_warnings
 from bayesmix.reporting.files import fixed, interval, number, plural
 from bayesmix.reporting.subject import Subject
 from bayesmix.results.describe import model_sentences
 from bayesmix.results.simulation import response_name
+from bayesmix.results.tables import ENDS
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 CLEAR, VAGUE = 0.8, 0.5
-ENDS = ["estimate", "lower", "upper"]
 SOURCES = {
     "EM algorithm": "McLachlan and Peel (2000), Finite Mixture Models",
     "NUTS": "Hoffman and Gelman (2014), Journal of Machine Learning Research 15, 1593-1623",
@@ -32,15 +32,15 @@ SOURCES = {
 }
 
 
-def conclusion(subject: Subject) -> Section:
+def conclusion(subject: Subject) -> Iterator[Block]:
     """The groups, how large and how distinct they are, and which fit is preferred."""
-    blocks: list[Block] = list(_preferred(subject))
+    yield from _preferred(subject)
     for name, (fit, _) in subject.at_hand.items():
         sentences = [*_groups(fit), *_cured(fit), *_clearness(fit)]
         if fit_warnings(subject.fits[name]):
             sentences.append("Deal with the warnings below before you rely on this.")
-        blocks += [Words(subject.named(name, " ".join(sentences))), _glance(name, fit)]
-    return Section("conclusion", "In short", tuple(blocks))
+        yield Words(subject.named(name, " ".join(sentences)))
+        yield _glance(name, fit)
 
 
 def _preferred(subject: Subject) -> Iterator[Block]:
@@ -146,15 +146,13 @@ def _with_interval(value: float, lower: float, upper: float) -> str:
 # --- a paragraph for a paper -----------------------------------------------------------------
 
 
-def methods_paragraph(subject: Subject) -> Section:
+def methods_paragraph(subject: Subject) -> Iterator[Block]:
     """The methods paragraph with its numbers, to be pasted into a paper."""
-    blocks: list[Block] = []
     for name, fit in subject.fits.items():
         spec = subject.specs[name]
         parts = [_fitted(spec, fit), " ".join(model_sentences(spec)), *_ended(subject, name)]
-        blocks.append(Words(subject.named(name, " ".join(parts))))
-    blocks.append(Words(f"References: {'; '.join(_sources(subject))}.", "note"))
-    return Section("methods", "Methods, for a paper", tuple(blocks))
+        yield Words(subject.named(name, " ".join(parts)))
+    yield Words(f"References: {'; '.join(_sources(subject))}.", "note")
 
 
 def _fitted(spec: MixtureSpec, fit: Any) -> str:

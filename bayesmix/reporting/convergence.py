@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from bayesmix import methods
 from bayesmix.comparison.scores import is_posterior
-from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Table, Words
 from bayesmix.reporting.criteria import criteria_doubts
 from bayesmix.reporting.files import fixed, plural
 from bayesmix.reporting.pictures import diagnostics_picture
@@ -19,38 +20,29 @@ from bayesmix.sampling.laplace import GOOD_K
 SMALL_SHARE = 0.01
 
 
-def convergence(subject: Subject) -> Section:
+def convergence(subject: Subject) -> Iterator[Block]:
     """Warnings of every fit, and how it ended."""
-    warned: list[Block] = []
-    rows = []
+    warned, rows = [], []
     for name, fit in subject.fits.items():
         warned += [Words(subject.named(name, words), "warning") for words in fit_warnings(fit)]
         ended = _posterior_end(fit) if name in subject.posteriors else _point_end(fit)
         rows.append((name, methods.words(fit.method), *ended))
     ends = pd.DataFrame(rows, columns=["fit", "method", "status", "in numbers"])
     fine = "The fit ended" if len(rows) == 1 else "All fits ended"
-    first = warned or [Words(f"{fine} well; there are no warnings.", "good")]
+    yield from warned
     if not warned and criteria_doubts(subject):
-        first = [
-            Words(f"{fine} well.", "good"),
-            Words("One of the criteria cannot be relied on; its section says which.", "note"),
-        ]
-    return Section(
-        "convergence",
-        "Can the fits be relied on?",
-        (*first, Table("convergence", "How the fits ended", ends)),
-    )
+        yield Words(f"{fine} well.", "good")
+        yield Words("One of the criteria cannot be relied on; its section says which.", "note")
+    elif not warned:
+        yield Words(f"{fine} well; there are no warnings.", "good")
+    yield Table("convergence", "How the fits ended", ends)
 
 
-def chains(subject: Subject) -> Section:
+def chains(subject: Subject) -> Iterator[Block]:
     """Pictures of the chains of posteriors by NUTS."""
-    drawn = [(n, f) for n, f in subject.posteriors.items() if f.method == "nuts"]
-    words = (
-        "Chains that agree have an R-hat of at most 1.01 and effective sample sizes of at least "
-        "400 for every parameter, traces without trends, and ranks that are spread evenly."
-    )
-    pictures = tuple(diagnostics_picture(name, fit) for name, fit in drawn)
-    return Section("chains", "Do the chains agree?", pictures, words)
+    for name, fit in subject.posteriors.items():
+        if fit.method == "nuts":
+            yield diagnostics_picture(name, fit)
 
 
 def fit_warnings(fit: Any) -> list[str]:

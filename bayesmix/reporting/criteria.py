@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix.comparison import compare
 from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import FitError, SpecError
-from bayesmix.reporting.blocks import Block, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Table, Words
 from bayesmix.reporting.files import fixed, number, rounded
 from bayesmix.reporting.pictures import comparison_picture
 from bayesmix.reporting.subject import Subject
@@ -31,24 +31,21 @@ RANKING = {
 }
 
 
-def criteria(subject: Subject) -> Section:
+def criteria(subject: Subject) -> Iterator[Block]:
     """Criteria of point fits and of posteriors, and their ranking."""
-    blocks: list[Block] = []
     if subject.points:
-        blocks.append(_point_table(subject.points))
-        blocks += _ranking(subject.points, "bic")
+        yield _point_table(subject.points)
+        yield from _ranking(subject.points, "bic")
     if subject.posteriors:
-        blocks.append(_posterior_table(subject))
-        blocks += [Words(words, "warning") for words in criteria_doubts(subject)]
-        blocks += [
-            Words(f"{name}: read LOO, which can be relied on here; {waic.warning}.", "note")
-            for name, (loo, waic) in subject.predictive.items()
-            if waic.warning and not loo.warning
-        ]
-        blocks += _ranking(subject.posteriors, "loo")
+        yield _posterior_table(subject)
+        yield from (Words(words, "warning") for words in criteria_doubts(subject))
+        for name, (loo, waic) in subject.predictive.items():
+            if waic.warning and not loo.warning:
+                words = f"{name}: read LOO, which can be relied on here; {waic.warning}."
+                yield Words(words, "note")
+        yield from _ranking(subject.posteriors, "loo")
     if len(subject.points) == len(subject.posteriors) == 1 and len(subject.models) == 2:
-        blocks += _ranking(subject.fits, "bic")  # of a posterior at its mode
-    return Section("criteria", "Criteria", tuple(blocks))
+        yield from _ranking(subject.fits, "bic")  # of a posterior at its mode
 
 
 def _point_table(fits: Mapping[str, Any]) -> Table:

@@ -11,11 +11,11 @@ from bayesmix._arguments.printing import p_value
 from bayesmix.comparison import compare_estimates
 from bayesmix.errors import BayesmixError, FitError, SpecError
 from bayesmix.plot.coefficients import with_lines
-from bayesmix.reporting.blocks import Block, Details, Section, Table, Words
-from bayesmix.reporting.chosen import ENDS
+from bayesmix.reporting.blocks import Block, Details, Table, Words
 from bayesmix.reporting.files import interval, number, with_interval
 from bayesmix.reporting.pictures import coefficients_picture
 from bayesmix.reporting.subject import Subject
+from bayesmix.results.tables import ENDS
 
 READING = (
     "Intervals have 95%: confidence intervals of point fits, credible intervals of posteriors. "
@@ -23,17 +23,16 @@ READING = (
 )
 
 
-def estimates(subject: Subject) -> Section:
+def estimates(subject: Subject) -> Iterator[Block]:
     """The estimates of all fits, those of one model side by side, with pictures."""
-    blocks: list[Block] = [Words(READING)]
-    blocks += _why_apart(subject)
+    yield Words(READING)
+    yield from _why_apart(subject)
     for model in subject.models:
         fits = {n: fit for n, fit in subject.fits.items() if subject.like(n) == model}
         if len(subject.models) > 1 and len(fits) > 1:
-            blocks.append(Words(f"The estimates of {', '.join(fits)}", "heading"))
-        blocks += _of_one_model(fits, "" if len(subject.models) == 1 else f"_{model}")
-        blocks += _sensitive(fits)
-    return Section("estimates", "Estimates", tuple(blocks))
+            yield Words(f"The estimates of {', '.join(fits)}", "heading")
+        yield from _of_one_model(fits, "" if len(subject.models) == 1 else f"_{model}")
+        yield from _sensitive(fits)
 
 
 def _why_apart(subject: Subject) -> Iterator[Block]:

@@ -10,7 +10,7 @@ import pandas as pd
 from bayesmix.formula.frames import is_number
 from bayesmix.model import MixtureSpec
 from bayesmix.model.parts import Prepared
-from bayesmix.reporting.blocks import Block, Details, Pairs, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Details, Pairs, Table, Words
 from bayesmix.reporting.equations import model_equations
 from bayesmix.reporting.files import number, plural
 from bayesmix.reporting.subject import Subject
@@ -20,19 +20,17 @@ MOST_LEVELS = 6
 PRIOR = r"^Prior\('(\w+)', (.*)\)$"  # as Python writes it
 
 
-def model(subject: Subject) -> Section:
+def model(subject: Subject) -> Iterator[Block]:
     """What was fitted: in sentences, in equations, and as in the call."""
-    blocks: list[Block] = []
     for name in subject.models:
         spec = subject.specs[name]
         alike = [n for n in subject.fits if subject.like(n) == name]
         if len(subject.models) > 1:
-            blocks.append(Words(f"The model of {', '.join(alike)}", "heading"))
-        blocks.append(Words(" ".join(model_sentences(spec))))
-        blocks += model_equations(spec)
-        blocks.append(Details("The same in formulas", (Pairs(tuple(spec_lines(spec))),)))
-        blocks += _priors(subject, alike)
-    return Section("model", "The model", tuple(blocks))
+            yield Words(f"The model of {', '.join(alike)}", "heading")
+        yield Words(" ".join(model_sentences(spec)))
+        yield from model_equations(spec)
+        yield Details("The same in formulas", (Pairs(tuple(spec_lines(spec))),))
+        yield from _priors(subject, alike)
 
 
 def _priors(subject: Subject, names: Iterable[str]) -> Iterator[Block]:
@@ -49,9 +47,8 @@ def _priors(subject: Subject, names: Iterable[str]) -> Iterator[Block]:
             yield Table(f"priors_{name}", f"Priors ({name})", table)
 
 
-def data(subject: Subject) -> Section:
+def data(subject: Subject) -> Iterator[Block]:
     """Rows, columns and units of the data, and what was excluded."""
-    blocks: list[Block] = []
     seen: list[pd.DataFrame] = []
     for name in subject.models:
         spec = subject.specs[name]
@@ -60,11 +57,10 @@ def data(subject: Subject) -> Section:
             continue
         seen.append(table)
         suffix = "" if len(seen) == 1 else f" ({name})"
-        blocks.append(Pairs(tuple(_counts(spec))))
-        blocks += [Words(note, "note") for note in _notes(spec.prepared)]
+        yield Pairs(tuple(_counts(spec)))
+        yield from (Words(note, "note") for note in _notes(spec.prepared))
         file = "columns" if len(seen) == 1 else f"columns_{name}"
-        blocks.append(Table(file, f"The columns in use{suffix}", table))
-    return Section("data", "The data", tuple(blocks))
+        yield Table(file, f"The columns in use{suffix}", table)
 
 
 def _counts(spec: MixtureSpec) -> Iterator[tuple[str, str]]:

@@ -16,12 +16,12 @@ from bayesmix.comparison.scores import CRITERIA
 from bayesmix.errors import DataError, FitError
 from bayesmix.plot.style import in_lines
 from bayesmix.reporting.blocks import Block, Picture, Words
+from bayesmix.results.smooths import COEFFICIENTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-EFFECTS = ("fixed", "nested", "varying")
 DPI = 144
 LEGEND = 1.8  # inches beside axes
 
@@ -60,7 +60,7 @@ def _picture[**P](
 def coefficients_picture(figure: Figure, fits: Mapping[str, Any]) -> tuple[str, str] | Words:
     """Coefficients with their intervals, a panel for each term."""
     table = next(iter(fits.values())).summary()
-    terms = list(dict.fromkeys(table[table["effect"].isin(EFFECTS)]["term"]))
+    terms = list(dict.fromkeys(table[table["effect"].isin(COEFFICIENTS)]["term"]))
     if not terms:
         return Words("There are no coefficients to draw.", "note")
     axes = _grid(figure, len(terms), 0.6, share_x=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from bayesmix.reporting.blocks import Block, Code, Pairs, Section, Words
+from bayesmix.reporting.blocks import Block, Code, Pairs, Words
 from bayesmix.reporting.code import fit_code, model_code
 from bayesmix.reporting.subject import Subject
 
@@ -15,27 +15,21 @@ NEEDED = ("bayesmix", "numpy", "scipy", "pandas", "matplotlib")
 SAMPLING = ("pymc", "pytensor", "arviz", "nutpie")
 
 
-def provenance(subject: Subject) -> Section:
+def provenance(subject: Subject) -> Iterator[Block]:
     """Code that makes the fits again, seeds, and versions."""
     seeds = {name: fit.numbers.asked.get("seed") for name, fit in subject.fits.items()}
-    blocks: list[Block] = []
     if subject.code:
-        blocks.append(Code(subject.code, "How the data were read, or the command that was run"))
+        yield Code(subject.code, "How the data were read, or the command that was run")
     code = _python(subject)
-    blocks.append(Code(code, "Python code that makes the fits again"))
+    yield Code(code, "Python code that makes the fits again")
     if "your_" in code:
-        blocks.append(
-            Words(
-                "Names that begin with your_ stand for objects that cannot be written as text.",
-                "note",
-            )
-        )
+        words = "Names that begin with your_ stand for objects that cannot be written as text."
+        yield Words(words, "note")
     unseeded = [name for name, seed in seeds.items() if seed is None]
     if unseeded:
         words = f"No seed was given for {', '.join(unseeded)}: another run draws other numbers."
-        blocks.append(Words(words, "note"))
-    blocks.append(Pairs((*_seed_rows(seeds), *_versions(bool(subject.posteriors)))))
-    return Section("reproduce", "How this was made", tuple(blocks))
+        yield Words(words, "note")
+    yield Pairs((*_seed_rows(seeds), *_versions(bool(subject.posteriors))))
 
 
 def _python(subject: Subject) -> str:

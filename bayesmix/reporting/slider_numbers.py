@@ -20,8 +20,9 @@ from bayesmix.model import MixtureSpec
 from bayesmix.plot.grid import Covariates, covariates_of, designs_of, held_columns
 from bayesmix.plot.style import colour
 from bayesmix.reporting.blocks import Block, Sliders, Words
-from bayesmix.reporting.chosen import ENDS, combinations
+from bayesmix.reporting.chosen import combinations
 from bayesmix.reporting.files import number
+from bayesmix.results.tables import ENDS
 from bayesmix.survival.comparison import start_state
 
 MOST_ROWS = 120  # combinations of covariates that are computed beforehand

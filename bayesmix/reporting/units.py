@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmix.errors import BayesmixError
 from bayesmix.model import MixtureSpec
-from bayesmix.reporting.blocks import Block, Choice, Details, Section, Table, Words
+from bayesmix.reporting.blocks import Block, Choice, Details, Table, Words
 from bayesmix.reporting.chosen import typical_events
 from bayesmix.reporting.files import number
 from bayesmix.reporting.pictures import (
@@ -35,25 +35,18 @@ MOST_SIDE_BY_SIDE = 2
 CLEAR = 0.9
 
 
-def memberships(subject: Subject) -> Section:
+def memberships(subject: Subject) -> Iterator[Block]:
     """Sizes of the components, a picture, and the memberships of the units."""
-    blocks: list[Block] = []
     for name, (fit, spec) in subject.at_hand.items():
         if fit.k == 1:
             continue
         members = fit.membership()
-        blocks.append(_sizes(name, fit, members, spec))
-        blocks.append(rootogram_picture(name, fit))
+        yield _sizes(name, fit, members, spec)
+        yield rootogram_picture(name, fit)
         if spec.layout.concomitant_terms is not None:
-            blocks.append(weights_picture(name, fit))
-            blocks += weight_sliders(name, fit, spec)
-        blocks.append(unit_table(name, members))
-    words = (
-        "A membership is the probability, given the data, that a unit belongs to a component. The "
-        "better the components are separated, the nearer memberships are to 0 and 1. Click on a "
-        "unit in the table to see its memberships as bars."
-    )
-    return Section("memberships", "Memberships", tuple(blocks), words)
+            yield weights_picture(name, fit)
+            yield from weight_sliders(name, fit, spec)
+        yield unit_table(name, members)
 
 
 def unit_table(name: str, members: pd.DataFrame) -> Details:
@@ -96,35 +89,27 @@ def _head(
     return Details(caption, (Table(name, caption, table, short, bars),))
 
 
-def events(subject: Subject) -> Section:
+def events(subject: Subject) -> Iterator[Block]:
     """Probabilities of competing events over time."""
-    blocks: list[Block] = []
     of_events = {n: pair for n, pair in subject.at_hand.items() if pair[1].kind.named}
     for name, (fit, _) in of_events.items():
-        blocks.append(states_picture(name, fit))
+        yield states_picture(name, fit)
         try:
             table = fit.aalen_johansen()
         except BayesmixError:  # the picture's place says why
             continue
-        blocks.append(_head(f"states_{name}", f"Probabilities of {name} over time", table, "rows"))
+        yield _head(f"states_{name}", f"Probabilities of {name} over time", table, "rows")
     for name, (fit, spec) in of_events.items():
-        blocks += event_sliders(name, fit, spec)
-        blocks.append(typical_events(name, fit, spec))
-    words = (
-        "The model's probabilities of having had each event by a time, averaged over the subjects, "
-        "beside the Aalen-Johansen estimate, which needs no model. Where they differ by more than "
-        "their intervals, the model does not describe the times."
-    )
-    return Section("events", "Events over time", tuple(blocks), words)
+        yield from event_sliders(name, fit, spec)
+        yield typical_events(name, fit, spec)
 
 
-def survival(subject: Subject) -> Section:
+def survival(subject: Subject) -> Iterator[Block]:
     """Survival curves of mixtures of times, and the times by which shares have had the event."""
-    blocks: list[Block] = []
     for name, (fit, spec) in subject.at_hand.items():
         times = [b.name for b in spec.layout.blocks if b.survival and not spec.kind.named]
         for number_of, response in enumerate(times):
-            blocks.append(survival_picture(name, fit, response))
+            yield survival_picture(name, fit, response)
             table = fit.quantile_time(by=True, response=response)
             table["component"] = table["component"].astype(object).fillna("all")
             shown = table.map(lambda v: number(v) if isinstance(v, float) else v)
@@ -133,37 +118,26 @@ def survival(subject: Subject) -> Section:
                 "over the rows"
             )
             key = f"times_{name}" + (f"_{number_of + 1}" if len(times) > 1 else "")
-            blocks.append(Table(key, caption, table, shown))
-            blocks += survival_sliders(name, fit, spec, response)
-    words = (
-        "The model's survival curve, averaged over the rows, beside the Kaplan-Meier estimate, "
-        "which needs no model. An infinite time means that fewer ever have the event."
-    )
-    return Section("survival", "Survival over time", tuple(blocks), words)
+            yield Table(key, caption, table, shown)
+            yield from survival_sliders(name, fit, spec, response)
 
 
-def predictions(subject: Subject) -> Section:
+def predictions(subject: Subject) -> Iterator[Block]:
     """Fitted means beside the data, and a picture of the components' means."""
     # Competing events have probabilities and times in place of means of a response.
     means = {n: pair for n, pair in subject.at_hand.items() if not pair[1].kind.named}
-    blocks: list[Block] = []
     numbered = _numbered(means)
     if numbered:
-        shown = {n: _curves(n, *pair) for n, pair in numbered.items()}
-        blocks.append(Choice("Fit", tuple((n, tuple(own)) for n, own in shown.items())))
+        yield Choice("Fit", tuple((n, tuple(_curves(n, *pair))) for n, pair in numbered.items()))
     for name, (fit, spec) in means.items():
-        blocks += [] if name in numbered else _curves(name, fit, spec)
+        if name not in numbered:
+            yield from _curves(name, fit, spec)
         try:
             table = _predicted(fit, spec)
         except BayesmixError as error:
-            blocks.append(Words(subject.named(name, f"no predictions: {error}"), "note"))
+            yield Words(subject.named(name, f"no predictions: {error}"), "note")
             continue
-        blocks.append(_head(f"predictions_{name}", f"Predictions of {name}", table, "rows"))
-    words = (
-        "Predicted is the mean of the response, averaged over the components by their weights "
-        "(not by the memberships); binomial means are per trial."
-    )
-    return Section("predictions", "Predictions", tuple(blocks), words)
+        yield _head(f"predictions_{name}", f"Predictions of {name}", table, "rows")
 
 
 def _numbered(fits: dict[str, tuple[Any, MixtureSpec]]) -> dict[str, tuple[Any, MixtureSpec]]:

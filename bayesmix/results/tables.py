@@ -277,20 +277,9 @@ def summary(
     return Printed(rows, columns=COLUMNS.copy())
 
 
-COLUMNS = pd.Index(
-    [
-        "component",
-        "term",
-        "effect",
-        "estimate",
-        "se",
-        "z",
-        "p_value",
-        "lower",
-        "upper",
-        "scale",
-    ]
-)
+# What a row of a summary is of, and its number with an interval.
+KEYS, ENDS = ["component", "term", "effect"], ["estimate", "lower", "upper"]
+COLUMNS = pd.Index([*KEYS, "estimate", "se", "z", "p_value", "lower", "upper", "scale"])
 
 
 # Shares of a standard error that can be seen, and slopes that are rounding errors of differences.

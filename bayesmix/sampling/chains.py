@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from bayesmix.likelihood.problem import Problem
+from bayesmix.posterior.drawn import Apart
 from bayesmix.posterior.mode import LEAST_SHARE, Mode
 from bayesmix.sampling.ranges import Opened
 
@@ -74,16 +75,10 @@ class Chains:
     pooled: int
     interrupted: bool = False
 
-    def part(self, some: slice) -> Chains:
-        """Some of the chains."""
-        stats = {name: values[some] for name, values in self.stats.items()}
-        return replace(
-            self,
-            theta=self.theta[some],
-            log_density=self.log_density[some],
-            stats=stats,
-            mode=self.mode[some],
-        )
+    def part(self, some: slice) -> Apart:
+        """Some of the chains, as they were drawn."""
+        theta, stats = self.theta[some], {name: v[some] for name, v in self.stats.items()}
+        return Apart(theta, theta, self.log_density[some], stats, self.mode[some])
 
 
 def share_chains(modes: tuple[Mode, ...], chains: int) -> list[int]:

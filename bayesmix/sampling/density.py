@@ -6,13 +6,13 @@ The posterior is then close to standard normal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix import priors
-from bayesmix.errors import NotFiniteError
 from bayesmix.likelihood import value_and_gradient
 from bayesmix.likelihood.engine import compiled_data, may_compile
 from bayesmix.likelihood.problem import Problem
@@ -77,8 +77,6 @@ def python_density(
     """The density of any model and any prior, as a Python function of z (f,).
 
     Where priors have ranges, it is the density in coordinates without ends, and so is the mode.
-
-    It raises NotFiniteError where value or gradient are not finite.
     """
     free, ends = np.flatnonzero(problem.spec.free), Opened.of(problem)
     likelihood = replace(problem, penalty=None)
@@ -91,10 +89,44 @@ def python_density(
         theta = ends.theta(opened)
         value, slope = of_data(theta)
         prior, prior_slope = of_prior(theta)
-        gradient = ends.score(opened, theta, slope + prior_slope) @ mode.factor
-        value = value + prior
-        if not np.isfinite(value) or not np.isfinite(gradient).all():
-            raise NotFiniteError
-        return value, gradient
+        return value + prior, ends.score(opened, theta, slope + prior_slope) @ mode.factor
 
     return density
+
+
+@dataclass(frozen=True)
+class PlainCoordinates:
+    """Points z (f,) around a mode, theta = mode + L z; without ends, where priors have ranges."""
+
+    problem: Problem
+    mode: Mode
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return len(self.mode.factor)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The mode's coordinates."""
+        return np.zeros(self.size)
+
+    def theta(self, z: np.ndarray) -> np.ndarray:
+        """Theta (..., D) at points z (..., f)."""
+        theta = np.tile(self.mode.theta, (*z.shape[:-1], 1))
+        theta[..., self.problem.spec.free] += z @ self.mode.factor.T
+        return theta
+
+    def log_volume(self, z: np.ndarray) -> np.ndarray:
+        """Log volume of theta by that of z, up to a constant."""
+        return np.zeros(z.shape[:-1])
+
+    @cached_property
+    def compiled(self) -> Density | None:
+        """The density as compiled code, if there is some."""
+        return compiled_density(self.problem, self.mode)
+
+    @cached_property
+    def density(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """The log density of z (f,) and its gradient."""
+        return self.compiled or python_density(self.problem, self.mode)

@@ -13,14 +13,8 @@ from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn, draws_dataset
 from bayesmix.priors import Penalty, PriorModel, resolve, with_smooths
 from bayesmix.pymc_model import draws_to_theta, initial_point
-from bayesmix.sampling.posterior import (
-    METHOD,
-    LaplaceOptions,
-    begin,
-    chain_diagnosis,
-    in_users,
-    relabelled,
-)
+from bayesmix.sampling import Chains
+from bayesmix.sampling.posterior import LaplaceOptions, begin, chain_diagnosis
 
 STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
 
@@ -37,8 +31,8 @@ def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.n
     """
     spec = with_smooths(spec, priors)
     model = _proper(resolve(spec, priors))
-    point, _, _ = begin(spec, model, priors, LaplaceOptions(), generator(seed))
-    return initial_point(spec, model, point.theta)
+    begun = begin(spec, model, priors, LaplaceOptions(), generator(seed))
+    return initial_point(spec, model, begun.point.theta)
 
 
 def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Drawn:
@@ -60,29 +54,17 @@ def draws_from_pymc(spec: MixtureSpec, priors: Any, idata: Any, seed: Any) -> Dr
     theta = draws_to_theta(spec, model, posterior)
     problem = build_problem(spec, penalty=Penalty(model, jacobian=True))
     density = log_likelihood(problem, theta.reshape(-1, theta.shape[-1]))
-    point, modes, standard = begin(spec, model, priors, LaplaceOptions(), generator(seed))
+    begun = begin(spec, model, priors, LaplaceOptions(), generator(seed))
     stats = _group(idata, "sample_stats")
     kept = {
         str(n): np.asarray(v.values)
         for n, v in ({} if stats is None else stats.data_vars).items()
         if n in STATS and v.shape == theta.shape[:2]
     }
-    drawn = Drawn(
-        spec,
-        model,
-        "nuts",
-        str(getattr(idata, "attrs", {}).get("sampler", "pymc")),
-        theta,
-        theta,
-        density.reshape(theta.shape[:2]),
-        kept,
-        in_users(spec, standard, modes),
-        np.full(len(theta), -1),
-        point,
-        "none",
-        beside=_beside(spec, model, theta, posterior),
-    )
-    drawn = relabelled(drawn, METHOD, None)
+    nowhere = np.full(len(theta), -1)
+    chains = Chains(theta, density.reshape(theta.shape[:2]), kept, nowhere, len(theta))
+    sampler = str(getattr(idata, "attrs", {}).get("sampler", "pymc"))
+    drawn = begun.drawn("nuts", sampler, chains, beside=_beside(spec, model, theta, posterior))
     if len(theta) > 1:
         for finding in chain_diagnosis(drawn).findings:
             warn(finding.kind, str(finding))

@@ -24,6 +24,7 @@ from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.posterior.diagnostics import GOOD_K
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import log_prior, opened_volume
+from bayesmix.sampling.density import PlainCoordinates
 from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
 
@@ -82,15 +83,10 @@ def laplace_draws(
 def _moved(problem: Problem, mode: Mode, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta (T, D) from a mode's coordinates (T, f), and its log volume up to a constant."""
     ends = Opened.of(problem)
-    mode = ends.mode(mode)
-    if ends.model.smooths:
-        bent = SmoothCoordinates(problem, mode)
-        theta, volume = bent.theta(z), bent.log_volume(z)
-    else:
-        theta, volume = np.tile(mode.theta, (len(z), 1)), np.zeros(len(z))
-        theta[:, problem.spec.free] += z @ mode.factor.T
-    theta = ends.theta(theta)
-    return theta, volume + opened_volume(problem.spec, ends.model, theta)
+    kind = SmoothCoordinates if ends.model.smooths else PlainCoordinates
+    at = kind(problem, ends.mode(mode))
+    theta = ends.theta(at.theta(z))
+    return theta, at.log_volume(z) + opened_volume(problem.spec, ends.model, theta)
 
 
 def _log_density(

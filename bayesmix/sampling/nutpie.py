@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.errors import NotFiniteError
 from bayesmix.likelihood import log_likelihood
 from bayesmix.likelihood.engine import processors
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
-from bayesmix.sampling.density import compiled_density, python_density
+from bayesmix.sampling.density import PlainCoordinates
 from bayesmix.sampling.native import import_nutpie, native_model
 from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
@@ -80,16 +81,14 @@ class _Target:
 
     def __init__(self, problem: Problem, mode: Mode, settings: Settings, name: str) -> None:
         self.problem, self.settings, self.name = problem, settings, name
-        self.free = np.flatnonzero(problem.spec.free)
-        self.ends = Opened.of(problem)
-        self.mode = _rounded(self.ends.mode(mode), self.free)
-        self.bent: SparseCoordinates | SmoothCoordinates | None = None
-        self.accept = settings.accept
+        self.ends, self.accept = Opened.of(problem), settings.accept
+        place = _rounded(self.ends.mode(mode), np.flatnonzero(problem.spec.free))
+        self.at: PlainCoordinates | SparseCoordinates | SmoothCoordinates
+        self.at = PlainCoordinates(problem, place)
         if problem.priors.is_sparse:
-            self.bent = SparseCoordinates(problem, self.mode)
-            self.accept = max(settings.accept, ACCEPT)
+            self.at, self.accept = SparseCoordinates(problem, place), max(self.accept, ACCEPT)
         elif problem.priors.smooths:
-            self.bent = SmoothCoordinates(problem, self.mode)
+            self.at = SmoothCoordinates(problem, place)
 
     def chains(self, count: int, seed: int) -> tuple[list[Drawn], bool]:
         """Draws of so many chains by chain, and whether they were interrupted."""
@@ -179,14 +178,7 @@ class _Target:
 
     def _first_point(self, seed: int) -> np.ndarray:
         rng = np.random.default_rng(abs(int(seed)))
-        if self.bent is not None:
-            return self.bent.centre + jitter(self.bent.size, rng)
-        return jitter(len(self.mode.factor), rng)
-
-    @cached_property
-    def _density(self) -> Any:
-        """The compiled density; None where there is none."""
-        return None if self.bent is not None else compiled_density(self.problem, self.mode)
+        return self.at.centre + jitter(self.at.size, rng)
 
     @cached_property
     def _cores(self) -> int:
@@ -194,25 +186,17 @@ class _Target:
 
     def _model(self, first_point: FirstPoint) -> tuple[Any, int]:
         """The density as nutpie takes it, and the processors that it can use."""
-        if self.bent is not None:
-            return _public_model(self.bent.size, self.bent.density, first_point), 1
-        size, density = len(self.mode.factor), self._density
-        if density is None:
-            density = python_density(self.problem, self.mode)
-        elif (native := native_model(density, first_point)) is not None:
+        compiled = self.at.compiled if isinstance(self.at, PlainCoordinates) else None
+        native = None if compiled is None else native_model(compiled, first_point)
+        if native is not None:
             return native, self.problem.n_threads or processors()
-        return _public_model(size, density, first_point), 1
+        return _public_model(self.at.size, self.at.density, first_point), 1
 
     def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
         """A chain (T, f) in the coordinates of the mode as draws of theta (T, D)."""
-        if self.bent is not None:
-            theta = self.ends.theta(self.bent.theta(z))
-            return theta, stats | {"logp": log_likelihood(self.problem, theta)}
-        theta = np.tile(self.mode.theta, (len(z), 1))
-        theta[:, self.free] += z @ self.mode.factor.T
-        if not self.ends.ranges:
+        theta = self.ends.theta(self.at.theta(z))
+        if isinstance(self.at, PlainCoordinates) and not self.ends.ranges:
             return theta, stats
-        theta = self.ends.theta(theta)
         return theta, stats | {"logp": log_likelihood(self.problem, theta)}
 
 
@@ -309,11 +293,14 @@ def _public_model(size: int, density: Callable, first_point: Callable) -> Any:
 
     def logp(z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         try:
-            return density(z)
+            value, gradient = density(z)
+            if not np.isfinite(value) or not np.isfinite(gradient).all():
+                raise NotFiniteError
         except ValueError as error:
             # A divergence; nutpie would end the run for an error that does not say so.
             error.is_recoverable = True  # type: ignore[attr-defined]
             raise
+        return value, gradient
 
     return from_pyfunc(
         size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ from bayesmix.posterior.diagnostics import (
     diagnose_stacked,
     lesser_modes,
 )
-from bayesmix.posterior.drawn import Apart, Drawn
+from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.labels import METHODS, agreement, filled_counts, relabel
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import CONCENTRATION, Penalty, PriorModel, resolve, with_smooths
@@ -125,12 +125,92 @@ def _fit_posterior(
     rng = generator(options.seed)
     if model.is_sparse:
         _check_sparse(method, options, model)
-    point, modes, problem = begin(spec, model, priors, options, rng)
+    begun = begin(spec, model, priors, options, rng)
     if method == "laplace":
-        drawn = _laplace(problem, modes, model, point, options, rng)
-        return relabelled(drawn, METHOD, None), ()
+        return _laplace(begun, options, rng), ()
     assert isinstance(options, NutsOptions)
-    return _nuts(problem, modes, model, point, options, rng, saved)
+    return _nuts(begun, options, rng, saved)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Where draws begin.
+
+    Parameters
+    ----------
+    model : PriorModel
+        In the user's coordinates.
+    point : Fitted
+        The posterior mode on natural scales.
+    modes : tuple of Mode
+        All modes of theta's own density, in the standard coordinates of the problem.
+    problem : Problem
+    """
+
+    model: PriorModel
+    point: Fitted
+    modes: tuple[Mode, ...]
+    problem: Problem
+
+    @property
+    def spec(self) -> MixtureSpec:
+        """The specification of draws, in which what the point fit chose is free."""
+        own, given = self.point.spec, self.problem.spec
+        held = {at: value for at, value in own.held.items() if at in given.held}
+        return replace(own, held=held, layout=replace(own.layout, symmetric=given.layout.symmetric))
+
+    def in_users(self, chains: Chains) -> Chains:
+        """Chains in the user's coordinates instead of standard ones."""
+        standard = self.problem.standard
+        change = standard.constant - standard.to_user.log_volume
+        return replace(
+            chains,
+            theta=standard.to_user(chains.theta),
+            log_density=chains.log_density + change,
+            stats={n: v + change if n == "logp" else v for n, v in chains.stats.items()},
+        )
+
+    def modes_in_users(self) -> tuple[Mode, ...]:
+        """Modes in the user's coordinates and order of components instead of standard ones."""
+        standard, spec = self.problem.standard, self.spec
+        free = np.flatnonzero(spec.free)
+        volume, constant = standard.to_user.log_volume, standard.constant
+        out = []
+        for mode in self.modes:
+            theta = standard.to_user(mode.theta)
+            order = canonical_order(spec, theta)
+            ways = (standard.to_user.jacobian(mode.theta)[:, free] @ mode.factor).T
+            out.append(
+                replace(
+                    mode,
+                    theta=permute(spec.layout, theta, order),
+                    log_density=mode.log_density + constant - volume,
+                    factor=permute(spec.layout, ways, order)[:, free].T,
+                    log_mass=mode.log_mass + constant,
+                )
+            )
+        return tuple(out)
+
+    def drawn(self, method: str, sampler: str, chains: Chains, **more: Any) -> Drawn:
+        """Chains in the user's coordinates as relabelled draws; those not pooled are apart."""
+        own, apart = (chains.part(s) for s in (slice(chains.pooled), slice(chains.pooled, None)))
+        drawn = Drawn(
+            self.spec,
+            self.model,
+            method,
+            sampler,
+            own.theta,
+            own.raw,
+            own.log_density,
+            own.stats,
+            self.modes_in_users(),
+            own.mode,
+            self.point,
+            "none",
+            apart=apart if len(apart.mode) else None,
+            **more,
+        )
+        return relabelled(drawn, METHOD, None)
 
 
 def begin(
@@ -139,65 +219,22 @@ def begin(
     priors: Any,
     options: LaplaceOptions,
     rng: np.random.Generator,
-) -> tuple[Fitted, tuple[Mode, ...], Problem]:
-    """The posterior mode on natural scales, and all modes of theta's own density.
-
-    The modes are of the problem that comes last, in standard coordinates.
-    """
+) -> Begun:
+    """The posterior mode on natural scales, and all modes of theta's own density."""
     if model.is_sparse:
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     penalty = Penalty(model, jacobian=True)
     problem = standard_problem(spec, penalty, options.n_threads)
     if not spec.smooths:
-        return *_point_and_modes(problem, spec, priors, options, rng), problem
+        return Begun(model, *_point_and_modes(problem, spec, priors, options, rng), problem)
     point = _point(spec, options, priors, rng)
     # Each component has its own tau, so that starts with other labels would be other models.
     given = standard_problem(point.spec, penalty, options.n_threads)
     least = {at: -np.inf for at in point.spec.held if at not in spec.held}
     theta, _ = settle(given, point.standard_theta[None], Options(), least)
     modes = modes_among(given, search(given, 0, rng, theta), None)
-    return point, tuple(with_smooth_entries(problem, mode) for mode in modes), problem
-
-
-def _drawn_spec(point: Fitted, problem: Problem) -> MixtureSpec:
-    """The specification of draws, in which what the point fit chose is free."""
-    held = {at: value for at, value in point.spec.held.items() if at in problem.spec.held}
-    layout = replace(point.spec.layout, symmetric=problem.spec.layout.symmetric)
-    return replace(point.spec, held=held, layout=layout)
-
-
-def in_users(spec: MixtureSpec, problem: Problem, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
-    """Modes in the user's coordinates and order of components instead of standard ones."""
-    standard = problem.standard
-    free = np.flatnonzero(spec.free)
-    volume, constant = standard.to_user.log_volume, standard.constant
-    out = []
-    for mode in modes:
-        theta = standard.to_user(mode.theta)
-        order = canonical_order(spec, theta)
-        ways = (standard.to_user.jacobian(mode.theta)[:, free] @ mode.factor).T
-        out.append(
-            replace(
-                mode,
-                theta=permute(spec.layout, theta, order),
-                log_density=mode.log_density + constant - volume,
-                factor=permute(spec.layout, ways, order)[:, free].T,
-                log_mass=mode.log_mass + constant,
-            )
-        )
-    return tuple(out)
-
-
-def _chains_in_users(problem: Problem, chains: Chains) -> Chains:
-    """Draws in the user's coordinates instead of standard ones."""
-    standard = problem.standard
-    change = standard.constant - standard.to_user.log_volume
-    return replace(
-        chains,
-        theta=standard.to_user(chains.theta),
-        log_density=chains.log_density + change,
-        stats={n: v + change if n == "logp" else v for n, v in chains.stats.items()},
-    )
+    modes = tuple(with_smooth_entries(problem, mode) for mode in modes)
+    return Begun(model, point, modes, problem)
 
 
 def chain_diagnosis(drawn: Drawn) -> Diagnosis:
@@ -331,57 +368,29 @@ def _point(
         return fit_point(spec, "map", given, priors, begin=begin)
 
 
-def _laplace(
-    problem: Problem,
-    modes: tuple[Mode, ...],
-    model: PriorModel,
-    point: Fitted,
-    options: LaplaceOptions,
-    rng: np.random.Generator,
-) -> Drawn:
+def _laplace(begun: Begun, options: LaplaceOptions, rng: np.random.Generator) -> Drawn:
     """Draws around the heaviest mode; the other modes are reported, not visited."""
-    draws = laplace_draws(problem, modes[0], options.draws, rng)
+    mode = begun.modes[0]
+    draws = laplace_draws(begun.problem, mode, options.draws, rng)
     if draws.khat > GOOD_K:
         words = f"Pareto k-hat {draws.khat:.2f}, above {GOOD_K}"
         warn(
             "poor approximation",
             f"Laplace's approximation is poor here ({words}): use method='nuts'",
         )
-    if modes[0].share < WHOLE:
+    if mode.share < WHOLE:
         warn(
             "one mode",
-            f"Laplace's draws are around one mode with {modes[0].share:.0%} of the mass; "
+            f"Laplace's draws are around one mode with {mode.share:.0%} of the mass; "
             "Posterior.modes lists the others. Use method='nuts'",
         )
     made = Chains(draws.theta[None], draws.log_density[None], {}, np.zeros(1, int), 1)
-    made = _chains_in_users(problem, made)
-    spec = _drawn_spec(point, problem)
-    return Drawn(
-        spec,
-        model,
-        "laplace",
-        draws.proposal,
-        made.theta,
-        made.theta,
-        made.log_density,
-        made.stats,
-        in_users(spec, problem, modes),
-        np.zeros(1, int),
-        point,
-        "none",
-        draws.khat,
-        asked=written_options(options),
-    )
+    more = {"khat": draws.khat, "asked": written_options(options)}
+    return begun.drawn("laplace", draws.proposal, begun.in_users(made), **more)
 
 
 def _nuts(
-    problem: Problem,
-    modes: tuple[Mode, ...],
-    model: PriorModel,
-    point: Fitted,
-    options: NutsOptions,
-    rng: np.random.Generator,
-    saved: Saved | None,
+    begun: Begun, options: NutsOptions, rng: np.random.Generator, saved: Saved | None
 ) -> tuple[Drawn, tuple[Finding, ...]]:
     """Relabelled draws, and what is wrong with them."""
     settings = Settings(
@@ -394,12 +403,13 @@ def _nuts(
     )
 
     def run(thin: int, accept: float = ACCEPT, before: Drawn | None = None) -> Drawn:
-        asked = replace(settings, thin=thin, accept=accept)
-        drawn = _drawn(problem, modes, model, point, options.sampler, asked, before)
-        return replace(drawn, asked=written_options(options))
+        return _run(begun, options, replace(settings, thin=thin, accept=accept), before)
 
     try:
-        return _long_enough(run, options)
+        if options.thin is None and options.sampler == "nutpie" and options.chains > 1:
+            drawn, diagnosis = run_long_enough(run, chain_diagnosis)
+            return drawn, diagnosis.findings
+        drawn = run(options.thin or 1)
     except _InterruptedError as stop:
         drawn = stop.drawn
         chains, draws = drawn.theta.shape[:2]
@@ -409,7 +419,7 @@ def _nuts(
             f"of {options.draws} and {options.chains} requested"
             + ("; the same call goes on from the checkpoint" if saved is not None else ""),
         )
-        return drawn, () if chains == 1 else chain_diagnosis(drawn).findings
+    return drawn, () if len(drawn.theta) == 1 else chain_diagnosis(drawn).findings
 
 
 class _InterruptedError(Exception):
@@ -420,65 +430,22 @@ class _InterruptedError(Exception):
         self.drawn = drawn
 
 
-def _long_enough(
-    run: Callable[..., Drawn], options: NutsOptions
-) -> tuple[Drawn, tuple[Finding, ...]]:
-    """The draws of one run, or of as long ones as the chains need."""
-    if options.chains == 1:
-        return run(options.thin or 1), ()
-    if options.thin is None and options.sampler == "nutpie":
-        drawn, diagnosis = run_long_enough(run, chain_diagnosis)
-    else:
-        drawn = run(options.thin or 1)
-        diagnosis = chain_diagnosis(drawn)
-    return drawn, diagnosis.findings
-
-
-def _drawn(
-    problem: Problem,
-    modes: tuple[Mode, ...],
-    model: PriorModel,
-    point: Fitted,
-    sampler: str,
-    settings: Settings,
-    before: Drawn | None,
-) -> Drawn:
-    """One run of all chains, relabelled; chains apart are those of the run before."""
+def _run(begun: Begun, options: NutsOptions, settings: Settings, before: Drawn | None) -> Drawn:
+    """One run of all chains; chains apart are those of the run before."""
+    problem, modes = begun.problem, begun.modes
     apart = () if before is not None else modes_apart(modes, settings.chains)
-    spec = _drawn_spec(point, problem)
     made: Chains = (
         run_nutpie(problem, modes, settings, apart)
-        if sampler == "nutpie"
-        else run_pymc(spec, model, problem, modes, sampler, settings, apart)
+        if options.sampler == "nutpie"
+        else run_pymc(begun.spec, begun.model, problem, modes, options.sampler, settings, apart)
     )
-    made = _chains_in_users(problem, made)
-    chains = made.part(slice(made.pooled))
-    drawn = Drawn(
-        spec,
-        model,
-        "nuts",
-        sampler,
-        chains.theta,
-        chains.theta,
-        chains.log_density,
-        chains.stats,
-        in_users(spec, problem, modes),
-        chains.mode,
-        point,
-        "none",
-        thin=settings.thin,
-        apart=_apart(made.part(slice(made.pooled, None))) if before is None else before.apart,
-    )
-    drawn = relabelled(drawn, METHOD, None)
+    more = {"thin": settings.thin, "asked": written_options(options)}
+    drawn = begun.drawn("nuts", options.sampler, begun.in_users(made), **more)
+    if before is not None:
+        drawn = replace(drawn, apart=before.apart)
     if made.interrupted:  # a whole run is better than a part of a longer one
         raise _InterruptedError(drawn if before is None else before)
     return drawn
-
-
-def _apart(chains: Chains) -> Apart | None:
-    if not len(chains.mode):
-        return None
-    return Apart(chains.theta, chains.theta, chains.log_density, chains.stats, chains.mode)
 
 
 def relabelled(drawn: Drawn, method: str, by: str | None) -> Drawn:

@@ -621,7 +621,7 @@ def test_chains_that_disagree_are_told():
                 findings=[finding], table=table, divergences=0.015, healthy=False, kinds=()
             )
 
-    warned, ends = convergence(Subject({"Bayes": Chains()})).blocks
+    warned, ends = convergence(Subject({"Bayes": Chains()}))
     assert (warned.text, warned.kind) == (finding, "warning")
     status, words = ends.frame.iloc[0][["status", "in numbers"]]
     assert status == "see the warnings"
@@ -646,7 +646,7 @@ def test_a_doubtful_criterion_is_told_where_the_fits_are_judged(trial, trial_pag
     assert (variance > 0.4).any()  # where WAIC cannot be relied on
     # LOO can be relied on and replaces it: no alarm where the fits are judged.
     assert criteria_doubts(Subject(trial)) == []
-    (first, _) = convergence(Subject(trial)).blocks
+    (first, _) = convergence(Subject(trial))
     assert first.text.startswith("All fits ended well")
     assert "Bayes: read LOO, which can be relied on here" in page.words
 
@@ -692,12 +692,11 @@ def test_chains_have_a_picture(trial):
     level = drawn.log_density.reshape(4, -1)
     several = replace(drawn, method="nuts", theta=theta, log_density=level, stats={})
     post = type(trial["Bayes"])(several, trial["Bayes"]._point)
-    section = chains(Subject({"Bayes": post, "Laplace": trial["Bayes"]}))
-    (picture,) = section.blocks
+    (picture,) = chains(Subject({"Bayes": post, "Laplace": trial["Bayes"]}))
     assert picture.alt.startswith("R-hat and effective sample sizes")
     assert "log density, " in picture.alt
     assert picture.png[:4] == b"\x89PNG"
-    assert not chains(Subject({"Laplace": trial["Bayes"]})).blocks
+    assert not list(chains(Subject({"Laplace": trial["Bayes"]})))
 
 
 def test_tables_of_like_names_do_not_overwrite_each_other(tmp_path):
@@ -738,12 +737,11 @@ def test_fits_with_other_numbers_of_components_are_ranked(patents, tmp_path, no_
 
 def test_a_ranking_has_a_picture(patents):
     fits = {"two": patents.spec.with_k(2).fit(seed=1), "three": patents}
-    section = criteria(Subject(fits))
-    (picture,) = [block for block in section.blocks if isinstance(block, Picture)]
+    (picture,) = [block for block in criteria(Subject(fits)) if isinstance(block, Picture)]
     assert picture.png[:4] == b"\x89PNG"
     behind = fits["two"].bic - fits["three"].bic
     assert picture.alt.endswith(f"three 0.0, two {behind:.1f}.")
-    assert not [b for b in criteria(Subject({"one": patents})).blocks if isinstance(b, Picture)]
+    assert not [b for b in criteria(Subject({"one": patents})) if isinstance(b, Picture)]
 
 
 def test_fits_of_one_model_stand_side_by_side_beside_those_of_another(
@@ -761,7 +759,7 @@ def test_fits_of_one_model_stand_side_by_side_beside_those_of_another(
 
 def test_a_point_fit_and_a_posterior_of_two_models_are_ranked_by_bic(trial):
     fits = {"ML": trial["ML"].spec.with_k(2).fit(seed=1), "Bayes": trial["Bayes"]}
-    tables = [b for b in criteria(Subject(fits)).blocks if isinstance(b, Table)]
+    tables = [b for b in criteria(Subject(fits)) if isinstance(b, Table)]
     assert tables[-1].frame["fit"].tolist() == list(bmx.compare(fits, "bic").table.index)
 
 
@@ -1013,7 +1011,7 @@ def test_the_conclusion_is_in_plain_words(patents, no_pictures):
     from bayesmix.reporting.conclusion import conclusion, methods_paragraph
 
     fit = patents
-    words, table = conclusion(Subject({"ML": fit})).blocks
+    words, table = conclusion(Subject({"ML": fit}))
     shares = [f"{c} ({100 * p:.0f}%)" for c, p in fit.mixing.items()]
     assert words.text.startswith(f"Three groups: {', '.join(shares)}.")
     top = fit.membership().max(axis=1).mean()
@@ -1023,7 +1021,7 @@ def test_the_conclusion_is_in_plain_words(patents, no_pictures):
     rows = table.frame[table.frame["quantity"] == "mean of Patents"]
     np.testing.assert_allclose(rows["estimate"], own)
     assert table.shown.iloc[1, 1].startswith(f"{own.iloc[0]:.4g} (")
-    (told, references) = methods_paragraph(Subject({"ML": fit})).blocks
+    (told, references) = methods_paragraph(Subject({"ML": fit}))
     assert f"was {fit.loglik:.2f}".replace("-", "\N{MINUS SIGN}") in told.text
     assert "with three components to 70 units" in told.text
     assert "McLachlan and Peel" in references.text
@@ -1044,12 +1042,12 @@ def test_random_effects_and_the_cured_in_sentences():
     data = pd.DataFrame({"t": np.minimum(time, 3.0), "s": (time < 3.0).astype(int)})
     fit = bmx.Mixture("surv(t, s) ~ 1", data, family=["weibull", "cured"], k=2).fit(seed=1)
     share, low, high = fit.cured_fraction(by=True).loc[0] * 100
-    words = conclusion(Subject({"ML": fit})).blocks[0].text
+    words = list(conclusion(Subject({"ML": fit})))[0].text
     told = (
         f"An estimated {share:.0f}% (95% interval {low:.0f}% to {high:.0f}%) never have the event."
     )
     assert told in words
-    table = conclusion(Subject({"ML": fit})).blocks[1].shown
+    table = list(conclusion(Subject({"ML": fit})))[1].shown
     assert table.iloc[1].tolist()[::2] == ["median of t", "not reached"]
 
 
@@ -1061,13 +1059,13 @@ def test_items_and_columns_are_told_together():
     items = bmx.Mixture(bmx.items(["A", "B"]), data, k=1)
     text = " ".join(model_sentences(items.spec))
     assert text.count("The distribution of each of A, B is categorical") == 1
-    table = conclusion(Subject({"ML": items.fit()})).blocks[1].frame
+    table = list(conclusion(Subject({"ML": items.fit()})))[1].frame
     shares = (data == "yes").mean()
     assert table["quantity"].tolist()[1:] == [f"probability of {c} = yes" for c in "AB"]
     np.testing.assert_allclose(table["estimate"][1:], shares, rtol=1e-6)
     data = pd.DataFrame(rng.normal(size=(80, 2)), columns=["a", "b"])
     fit = bmx.Mixture("mv(a, b) ~ 1", data, "mvnormal", k=1).fit()
-    table = conclusion(Subject({"ML": fit})).blocks[1].frame
+    table = list(conclusion(Subject({"ML": fit})))[1].frame
     assert table["quantity"].tolist() == ["share", "mean of a", "mean of b"]
     np.testing.assert_allclose(table["estimate"][1:], data.mean(), rtol=1e-6)
 
@@ -1081,4 +1079,4 @@ def test_nobody_is_called_cured_where_all_have_the_event():
     data = pd.DataFrame({"t": times, "d": 1})
     fit = bmx.Mixture("surv(t, d) ~ 1", data, family="gompertz", k=1).fit()
     assert fit.cured_fraction(by=True)["estimate"].loc[0] < 1e-6
-    assert "never" not in conclusion(Subject({"ML": fit})).blocks[0].text
+    assert "never" not in list(conclusion(Subject({"ML": fit})))[0].text

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.plot.interactive.canvas import GREY, LINE, Canvas, PlotCollection, apart, new_canvas
 from bayesmix.plot.style import colour
+from bayesmix.results.tables import ENDS
 
 COLUMNS = 3
 
@@ -53,7 +54,7 @@ def draw_intervals(
             part = table[table["term"] == term]
             places = np.array([lines.index(line) + shifts[number] for line in part["line"]])
             _draw(canvas, panel, part, places, number, name)
-        ends = [t.loc[t["term"] == term, ["estimate", "lower", "upper"]] for t in tables.values()]
+        ends = [t.loc[t["term"] == term, ENDS] for t in tables.values()]
         shown = np.concatenate(ends).ravel()
         if not (own[term]["effect"] == "dispersion").any():
             canvas.pen.vline(0, panel, color=GREY, width=1)
@@ -68,7 +69,7 @@ def _draw(
     canvas: Canvas, panel: Any, table: pd.DataFrame, places: np.ndarray, number: int, name: str
 ) -> None:
     """One term of one fit; a marker without an interval is hollow."""
-    middle, low, high = table[["estimate", "lower", "upper"]].to_numpy(dtype=float).T
+    middle, low, high = table[ENDS].to_numpy(dtype=float).T
     known = np.isfinite(low) & np.isfinite(high) & (low < high)
     y, x = apart(places[known], low[known], high[known])
     canvas.line(panel, x, y, name, color=colour(number), width=2)

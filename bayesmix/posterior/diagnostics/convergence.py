@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayesmix.results.tables import KEYS
+
 TAILS = (0.05, 0.95)
 # Fewer draws cannot be split into halves that vary.
 FEWEST = 4
@@ -69,7 +71,7 @@ def convergence_table(draws: Mapping[tuple[Hashable, str, str], np.ndarray]) -> 
     DataFrame
         The columns component, term, effect, r_hat, ess_bulk and ess_tail.
     """
-    index = pd.DataFrame(list(draws), columns=["component", "term", "effect"])
+    index = pd.DataFrame(list(draws), columns=KEYS)
     values = np.stack(list(draws.values()), axis=-1) if draws else np.empty((1, 0, 0))
     found = convergence(values)
     return index.assign(**found._asdict())
