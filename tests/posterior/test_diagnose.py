@@ -340,16 +340,16 @@ def test_twins_need_their_units_in_common():
     """Parameters may overlap where few draws tell them apart: the units decide too."""
     fit = fitted()
     theta = normal_chains(fit)
-    chains = chain_memberships(fit.problem, theta)
+    chains = chain_memberships(fit.problem, theta, theta[..., 0])
     alike = chains._replace(distance=np.zeros_like(chains.distance))
-    assert causes.twins(fit.spec.layout, theta, alike) == []
+    assert causes.twins(fit.spec.layout, alike) == []
     one, two = places(fit, "varying", 1), places(fit, "varying", 2)
     theta[..., two] = theta[..., one]
     sigma = [places(fit, "dispersion", s)[0] for s in (1, 2)]
     theta[..., sigma[1]] = theta[..., sigma[0]]
-    assert causes.twins(fit.spec.layout, theta, alike) == [(1, 2)]
+    assert causes.twins(fit.spec.layout, alike) == [(1, 2)]
     apart = chains._replace(distance=np.ones_like(chains.distance))
-    assert causes.twins(fit.spec.layout, theta, apart) == []
+    assert causes.twins(fit.spec.layout, apart) == []
 
 
 def test_divergences():
@@ -396,10 +396,10 @@ def test_memberships_by_chain(options):
     theta = np.random.default_rng(2).normal(size=(2, 10, spec.layout.size))
     w = np.ones(problem.n_units) if problem.weight is None else problem.weight
     rows = 2 if spec.rows.units.grouped else 1
-    found = chain_memberships(problem, theta)
+    found = chain_memberships(problem, theta, theta[..., 0])
     for c in range(2):
         p = np.array([unit_terms(problem, t)[1] for t in theta[c]])
-        assert_allclose(found.mean[c], p.mean(0).T)
+        assert_allclose(found.mean[c], p.mean(0).T * w / (2 * w.sum()))
         pi = np.exp(spec.weights.log_weights(theta[c], None))[..., 0].mean(0)
         held = (p.mean(0) * w[:, None]).sum(0)
         assert_allclose(found.rows[c], rows * np.minimum(held, pi * w.sum()))
@@ -414,7 +414,7 @@ def test_memberships_by_chain(options):
 def test_memberships_by_chain_do_not_depend_on_batches(monkeypatch):
     fit = fitted()
     theta = normal_chains(fit, n=11)
-    expected = chain_memberships(fit.problem, theta)
+    expected = chain_memberships(fit.problem, theta, theta[..., 0])
     monkeypatch.setattr("bayesmix.posterior.labels.draws.BATCH", 8 * 3 * N * 3)
-    for a, b in zip(chain_memberships(fit.problem, theta), expected, strict=True):
+    for a, b in zip(chain_memberships(fit.problem, theta, theta[..., 0]), expected, strict=True):
         assert_allclose(a, b)

@@ -1042,7 +1042,7 @@ def test_random_effects_and_the_cured_in_sentences():
     data = pd.DataFrame({"t": np.minimum(time, 3.0), "s": (time < 3.0).astype(int)})
     fit = bmx.Mixture("surv(t, s) ~ 1", data, family=["weibull", "cured"], k=2).fit(seed=1)
     share, low, high = fit.cured_fraction(by=True).loc[0] * 100
-    words = list(conclusion(Subject({"ML": fit})))[0].text
+    words = next(conclusion(Subject({"ML": fit}))).text
     told = (
         f"An estimated {share:.0f}% (95% interval {low:.0f}% to {high:.0f}%) never have the event."
     )
@@ -1079,4 +1079,4 @@ def test_nobody_is_called_cured_where_all_have_the_event():
     data = pd.DataFrame({"t": times, "d": 1})
     fit = bmx.Mixture("surv(t, d) ~ 1", data, family="gompertz", k=1).fit()
     assert fit.cured_fraction(by=True)["estimate"].loc[0] < 1e-6
-    assert "never" not in list(conclusion(Subject({"ML": fit})))[0].text
+    assert "never" not in next(conclusion(Subject({"ML": fit}))).text

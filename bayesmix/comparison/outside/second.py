@@ -21,6 +21,7 @@ import numpy as np
 from bayesmix.comparison.outside.assigned import FirstStep
 from bayesmix.errors import FitError
 from bayesmix.likelihood.information import unit_scores
+from bayesmix.model import MixtureSpec
 from bayesmix.results.covariance import covariance
 
 # Step of differences in beta; of the first step's parameters, in standard errors; of errors.
@@ -30,8 +31,6 @@ FLAT = 1e-9
 NEWTON_STEPS = 50
 # Gains of the objective at which Newton's steps end: at once, and where they shrink no more.
 SMALL, ENOUGH = 1e-18, 1e-8
-
-LogJoint = Callable[[np.ndarray], np.ndarray]
 
 
 def differences(
@@ -44,26 +43,52 @@ def differences(
 
 @dataclass(frozen=True)
 class Second:
-    """The second step's log terms (U, S) as a function of its parameters beta.
+    """The second step before it is solved.
 
     Parameters
     ----------
-    log_joint : callable
-        From beta (m,) to log P(class | covariates) + log f(outcome | class), (U, S).  Beta
-        is in coordinates in which a change of one moves a linear predictor by about one.
-    size : int
-        Length of beta, m.
+    name : str
+        "relate" or "distal".
+    spec : MixtureSpec
+        The model that the second step completes.
+    log_terms : callable
+        From its theta (D,) to log P(class | covariates) + log f(outcome | class), (U, S).
     weight : ndarray, shape (U,)
         Case weights.
+    start : ndarray, shape (m,)
+        Of beta, in coordinates in which a change of one moves a linear predictor by about one.
+    at : ndarray of int, shape (m,)
+        Entries of theta that beta gives, theta[at] = basis beta.
+    basis : ndarray, shape (m, m)
+    ours, theirs : ndarray of int
+        Entries of theta that come from the first step, and their places there.
     """
 
-    log_joint: LogJoint
-    size: int
+    name: str
+    spec: MixtureSpec
+    log_terms: Callable[[np.ndarray], np.ndarray]
     weight: np.ndarray
+    start: np.ndarray
+    at: np.ndarray
+    basis: np.ndarray
+    ours: np.ndarray
+    theirs: np.ndarray
+
+    def theta(self, beta: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
+        """All parameters (D,), from beta and those of the first step, where these matter."""
+        theta = np.zeros(self.spec.layout.size)
+        if first is not None:
+            theta[self.ours] = first[self.theirs]
+        theta[self.at] = self.basis @ beta
+        return theta
+
+    def log_joint(self, beta: np.ndarray) -> np.ndarray:
+        """The log terms (U, S)."""
+        return self.log_terms(self.theta(beta))
 
     def slopes(self, beta: np.ndarray) -> np.ndarray:
         """Derivatives of the log terms, (m, U, S)."""
-        return differences(self.log_joint, beta, np.eye(self.size), STEP)
+        return differences(self.log_joint, beta, np.eye(len(beta)), STEP)
 
     @property
     def of_copies(self) -> np.ndarray:
@@ -82,7 +107,7 @@ class Second:
         def score(at: np.ndarray) -> np.ndarray:
             return self.unit_scores(step, at).sum(0)
 
-        matrix = differences(score, beta, np.eye(self.size), 10 * STEP)
+        matrix = differences(score, beta, np.eye(len(beta)), 10 * STEP)
         return -(matrix + matrix.T) / 2
 
 
@@ -113,7 +138,7 @@ def maximum(
             value = float(step.objective(second.log_joint(beta)) @ second.weight)
             slope = second.unit_scores(step, beta).sum(0)
         if not (np.isfinite(value) and np.isfinite(slope).all()):
-            return 1e300, np.zeros(second.size)
+            return 1e300, np.zeros(len(beta))
         return -value / count, -slope / count
 
     beta = start

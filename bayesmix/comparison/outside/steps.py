@@ -36,42 +36,6 @@ from bayesmix.results.uncertainty import Source
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A second step before it is solved.
-
-    Parameters
-    ----------
-    name : str
-        "relate" or "distal".
-    spec : MixtureSpec
-        The model that the second step completes.
-    second : Second
-    start : ndarray, shape (m,)
-    at : ndarray of int, shape (m,)
-        Entries of its theta that beta gives, theta[at] = basis beta.
-    basis : ndarray, shape (m, m)
-    ours, theirs : ndarray of int
-        Entries of theta that come from the first step, and their places there.
-    """
-
-    name: str
-    spec: MixtureSpec
-    second: Second
-    start: np.ndarray
-    at: np.ndarray
-    basis: np.ndarray
-    ours: np.ndarray
-    theirs: np.ndarray
-
-    def theta(self, beta: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """All parameters (D,), from beta and those of the first step."""
-        theta = np.zeros(self.spec.layout.size)
-        theta[self.ours] = first[self.theirs]
-        theta[self.at] = self.basis @ beta
-        return theta
-
-
-@dataclass(frozen=True)
 class Outside:
     """The second step: estimates, or draws that are each given a draw of the first step's.
 
@@ -94,7 +58,7 @@ class Outside:
     errors: Any = None
 
 
-def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope) -> Stage:
+def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope) -> Second:
     """The classes on covariates; see `PointFit.relate`."""
     _check_first(fitted)
     spec = fitted.spec
@@ -113,19 +77,16 @@ def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope
     inverse = np.linalg.inv(np.linalg.qr(z)[1] / np.sqrt(len(z)))
     basis = linalg.block_diag(*[inverse] * (spec.k - 1))
 
-    def log_joint(beta: np.ndarray) -> np.ndarray:
-        theta = np.zeros(whole.layout.size)
-        theta[at] = basis @ beta
+    def log_terms(theta: np.ndarray) -> np.ndarray:
         return whole.weights.log_weights(theta, z).T
 
-    second = Second(log_joint, len(at), spec.rows.unit_weights)
-    places = _same_entries(whole, spec)
-    return Stage("relate", whole, second, np.zeros(len(at)), at, basis, *places)
+    given = whole, log_terms, spec.rows.unit_weights, np.zeros(len(at)), at, basis
+    return Second("relate", *given, *_same_entries(whole, spec))
 
 
 def distal(
     fitted: Fitted, regression: Regression, data: pd.DataFrame | None, scope: Scope
-) -> Stage:
+) -> Second:
     """An outcome by class; see `PointFit.distal`."""
     _check_first(fitted)
     spec = fitted.spec
@@ -157,32 +118,31 @@ def distal(
         raise FitError(msg)
     start, basis = _start(whole)
 
-    def log_joint(beta: np.ndarray) -> np.ndarray:
-        theta = basis @ beta
+    def log_terms(theta: np.ndarray) -> np.ndarray:
         density = row_log_densities(responses(whole, whole.rows, theta)[0])
         return whole.weights.log_weights(theta, None).T + density
 
-    second = Second(log_joint, len(start), spec.rows.unit_weights)
-    none = np.empty(0, int)
-    return Stage("distal", whole, second, start, np.arange(len(start)), basis, none, none)
+    all_of_it, none = np.arange(len(start)), np.empty(0, int)
+    given = whole, log_terms, spec.rows.unit_weights, start, all_of_it, basis
+    return Second("distal", *given, none, none)
 
 
-def solved(stage: Stage, fitted: Fitted, method: str, assign: str | None) -> Outside:
+def solved(second: Second, fitted: Fitted, method: str, assign: str | None) -> Outside:
     """The second step's estimates, with the first step's uncertainty."""
     assign = _checked(method, assign)
-    step, beta, information = _estimated(stage, fitted, method, assign)
-    of_beta, of_first = influences(stage.second, step, beta, information)
-    moves = np.zeros((len(of_beta), stage.spec.layout.size))
-    moves[:, stage.at] = of_beta @ stage.basis.T
-    moves[:, stage.ours] = of_first[:, stage.theirs]
+    step, beta, information = _estimated(second, fitted, method, assign)
+    of_beta, of_first = influences(second, step, beta, information)
+    moves = np.zeros((len(of_beta), second.spec.layout.size))
+    moves[:, second.at] = of_beta @ second.basis.T
+    moves[:, second.ours] = of_first[:, second.theirs]
     names = pd.Index(list(fitted.spec.components), name="component")
     errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
-    found = _as_fit(stage.spec, stage.theta(beta, fitted.theta), moves, method)
-    return Outside(stage.name, Source(stage.spec, found, None), method, assign, errors)
+    found = _as_fit(second.spec, second.theta(beta, fitted.theta), moves, method)
+    return Outside(second.name, Source(second.spec, found, None), method, assign, errors)
 
 
 def cut(
-    stage: Stage,
+    second: Second,
     fitted: Fitted,
     draws: np.ndarray,
     method: str,
@@ -196,7 +156,7 @@ def cut(
 
     Parameters
     ----------
-    stage : Stage
+    second : Second
     fitted : Fitted
         A point of the first step, where the estimates begin.
     draws : ndarray, shape (T, D)
@@ -209,27 +169,27 @@ def cut(
     Plummer (2015), Statistics and Computing 25, 37-43: cut posteriors.
     """
     assign = _checked(method, assign)
-    _, begin, _ = _estimated(stage, fitted, method, assign)
+    _, begin, _ = _estimated(second, fitted, method, assign)
     out = []
     for first in draws:
         step = first_step(fitted, first, method, assign)
-        beta, information = maximum(stage.second, step, begin, near=True)
-        scores = stage.second.unit_scores(step, beta) * stage.second.of_copies
+        beta, information = maximum(second, step, begin, near=True)
+        scores = second.unit_scores(step, beta) * second.of_copies
         moves = np.linalg.solve(information, scores.T)  # (m, U)
         drawn = beta + moves @ rng.standard_normal(moves.shape[1])
-        out.append(stage.theta(drawn, first))
-    return Outside(stage.name, Source(stage.spec, None, np.array(out)), method, assign)
+        out.append(second.theta(drawn, first))
+    return Outside(second.name, Source(second.spec, None, np.array(out)), method, assign)
 
 
 def _estimated(
-    stage: Stage, fitted: Fitted, method: str, assign: str | None
+    second: Second, fitted: Fitted, method: str, assign: str | None
 ) -> tuple[FirstStep, np.ndarray, np.ndarray]:
     """The first step, beta, and the information (m, m), from the assignments as they are."""
     step = first_step(fitted, fitted.theta, method, assign)
     check_errors(step, fitted.spec.components)
     naive = replace(step, method="bch", errors=np.eye(len(step.errors)))
-    begin, _ = maximum(stage.second, naive, stage.start)
-    return step, *maximum(stage.second, step, begin)
+    begin, _ = maximum(second, naive, second.start)
+    return step, *maximum(second, step, begin)
 
 
 def _check_first(fitted: Fitted) -> None:

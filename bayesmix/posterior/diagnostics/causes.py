@@ -18,9 +18,11 @@ DRAWS = (20, 200)
 
 
 class Chains(NamedTuple):
-    """Memberships by chain, from evenly spaced draws.
+    """Relabelled chains, and their memberships from evenly spaced draws.
 
-    `mean` (chain, S, U): mean memberships.
+    `theta` (chain, draw, D), `log_density` (chain, draw).
+    `mean` (chain, S, U): mean memberships times w_u / (2 sum w), so that the sum of the absolute
+    differences between two is the mean total variation.
     `drift` (chain,): mean over units of the total variation between the mean
     memberships of a chain's two halves.
     `rows` (chain, S): rows that a component holds, sum_u w_u n_u p_us, or that its
@@ -30,18 +32,19 @@ class Chains(NamedTuple):
     belongs to them in the same proportion, 1 when they share none.
     """
 
+    theta: np.ndarray
+    log_density: np.ndarray
     mean: np.ndarray
     drift: np.ndarray
     rows: np.ndarray
     distance: np.ndarray
 
+    def part(self, some: np.ndarray) -> Chains:
+        """Some of the chains."""
+        return Chains(*(values[some] for values in self))
 
-def unit_weight(problem: Problem) -> np.ndarray:
-    """Weights of the units (U,), ones where there are none."""
-    return np.ones(problem.n_units) if problem.weight is None else problem.weight
 
-
-def chain_memberships(problem: Problem, theta: np.ndarray) -> Chains:
+def chain_memberships(problem: Problem, theta: np.ndarray, log_density: np.ndarray) -> Chains:
     """Summaries of the memberships in each chain.
 
     Parameters
@@ -49,18 +52,20 @@ def chain_memberships(problem: Problem, theta: np.ndarray) -> Chains:
     problem : Problem
     theta : ndarray, shape (chain, draw, D)
         Relabelled.
+    log_density : ndarray, shape (chain, draw)
     """
     fewest, most = DRAWS
     size = EFFORT // (problem.n_units * problem.spec.k)
     step = max(1, theta.shape[1] // min(most, max(fewest, size)))
     parts = [_one_chain(problem, chain[::step]) for chain in theta]
-    return Chains(*(np.array(column) for column in zip(*parts, strict=True)))
+    found = (np.array(column) for column in zip(*parts, strict=True))
+    return Chains(theta, log_density, *found)
 
 
 def _one_chain(
     problem: Problem, theta: np.ndarray
 ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
-    k, w = problem.spec.k, unit_weight(problem)
+    k, w = problem.spec.k, np.ones(problem.n_units) if problem.weight is None else problem.weight
     n_rows = np.ones(problem.n_units)
     if problem.first is not None:
         n_rows = np.diff(np.append(problem.first, problem.n_rows))
@@ -72,18 +77,12 @@ def _one_chain(
         halves[0] += p[:first].sum(0)
         halves[1] += p[first:].sum(0)
         distance += _distances(p * w)
-    mean = halves.sum(0) / len(theta)
-    drift = 0.0
-    if middle:
-        drift = variation(halves[0] / middle, halves[1] / (len(theta) - middle), w)
+    mean, share = halves.sum(0) / len(theta), w / (2 * w.sum())
+    change = halves[0] / max(middle, 1) - halves[1] / (len(theta) - middle)
+    drift = float(np.abs(change).sum(0) @ share) if middle else 0.0
     rows = w * n_rows
     by_weight = rows.sum() * mean_weights(problem.spec, theta).mean(0)
-    return mean, drift, np.minimum(mean @ rows, by_weight), distance / len(theta)
-
-
-def variation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    """Mean over units of the total variation between memberships (S, U)."""
-    return float(np.abs(a - b).sum(0) @ weight / (2 * weight.sum()))
+    return mean * share, drift, np.minimum(mean @ rows, by_weight), distance / len(theta)
 
 
 def _distances(weighted: np.ndarray) -> np.ndarray:
@@ -154,13 +153,7 @@ def log_density_error(log_density: np.ndarray) -> np.ndarray:
     return out
 
 
-def modes(
-    layout: Layout,
-    theta: np.ndarray,
-    log_density: np.ndarray,
-    chains: Chains,
-    weight: np.ndarray,
-) -> np.ndarray:
+def modes(layout: Layout, chains: Chains) -> np.ndarray:
     """The mode that each chain is in, numbered from 0, (chain,).
 
     Two chains are in different modes when their mean log densities differ, or, with
@@ -170,12 +163,9 @@ def modes(
     Parameters
     ----------
     layout : Layout
-    theta : ndarray, shape (chain, draw, D)
-    log_density : ndarray, shape (chain, draw)
     chains : Chains
-    weight : ndarray, shape (U,)
     """
-    n = len(theta)
+    n, theta, log_density = len(chains.theta), chains.theta, chains.log_density
     level, error = log_density.mean(1), log_density_error(log_density)
     spread = log_density.std(1)
     group = np.arange(n)
@@ -185,7 +175,7 @@ def modes(
             noise = np.hypot(error[c], error[d])
             if gap > ERRORS * noise and gap > DEVIATIONS * max(spread[c], spread[d]):
                 continue
-            difference, order = between(layout, chains.mean[c], chains.mean[d], weight)
+            difference, order = between(layout, chains.mean[c], chains.mean[d])
             drift = max(chains.drift[c], chains.drift[d])
             if difference > max(MEMBERSHIP, DRIFTS * drift):
                 continue
@@ -194,11 +184,9 @@ def modes(
     return np.unique(group, return_inverse=True)[1]
 
 
-def between(
-    layout: Layout, a: np.ndarray, b: np.ndarray, weight: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Least mean total variation of memberships (S, U) over labels, and b's order for it."""
-    cost = np.array([[np.abs(x - y) @ weight for y in b] for x in a]) / (2 * weight.sum())
+def between(layout: Layout, a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
+    """Least total variation of `mean` (S, U) over labels, and b's order for it."""
+    cost = np.array([[np.abs(x - y).sum() for y in b] for x in a])
     order = assign(cost[None], layout.symmetric)[0]
     return float(cost[np.arange(len(a)), order].sum()), order
 
@@ -210,7 +198,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     return bool((gap > APART * np.maximum(spread, 1e-10 * (1 + np.abs(a.mean(0))))).any())
 
 
-def twins(layout: Layout, theta: np.ndarray, chains: Chains) -> list[tuple[int, int]]:
+def twins(layout: Layout, chains: Chains) -> list[tuple[int, int]]:
     """Pairs of interchangeable components that are alike.
 
     In at least half of the chains all their parameters overlap, |mean d| < 2 sd(d) for
@@ -220,14 +208,13 @@ def twins(layout: Layout, theta: np.ndarray, chains: Chains) -> list[tuple[int, 
     Parameters
     ----------
     layout : Layout
-    theta : ndarray, shape (chain, draw, D)
     chains : Chains
     """
     found = []
     for members in layout.symmetric:
         for i, s in enumerate(members):
             for t in members[:i]:
-                alike = _overlap(layout, theta, s, t) & (chains.distance[:, s, t] < SHARED)
+                alike = _overlap(layout, chains.theta, s, t) & (chains.distance[:, s, t] < SHARED)
                 if alike.mean() >= 0.5:
                     found.append((t, s))
     return sorted(found)

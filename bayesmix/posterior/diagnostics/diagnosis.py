@@ -12,7 +12,7 @@ from bayesmix._arguments.printing import Described
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.diagnostics import causes, findings
-from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships, unit_weight
+from bayesmix.posterior.diagnostics.causes import Chains, chain_memberships
 from bayesmix.posterior.diagnostics.convergence import convergence, convergence_table
 from bayesmix.posterior.diagnostics.findings import Finding
 
@@ -110,7 +110,7 @@ def diagnose(
         components empty.
     """
     spec = problem.spec
-    chains, weight = chain_memberships(problem, theta), unit_weight(problem)
+    chains = chain_memberships(problem, theta, log_density)
     still = causes.stuck(theta[..., spec.free])
     moving = ~still
     empty = causes.vanished(spec.layout, chains) & moving[:, None]
@@ -121,17 +121,17 @@ def diagnose(
     if filled is not None:
         table = _with_filled(spec, table, _surplus(chains, filled), filled)
     level = convergence(log_density[..., None])
-    mode = _modes(spec, theta, log_density, chains, weight, still, lost)
+    mode = _modes(spec, chains, still, lost)
     pairs: list[tuple[int, int]] = []
     if filled is None and moving.any():  # empty components do not count
-        found_pairs = causes.twins(spec.layout, theta[moving], Chains(*(p[moving] for p in chains)))
-        pairs = [pair for pair in found_pairs if not empty[:, pair].any()]
+        alike = causes.twins(spec.layout, chains.part(moving))
+        pairs = [pair for pair in alike if not empty[:, pair].any()]
     share = np.nan if diverging is None else float(np.mean(diverging))
     r_hat = float(level.r_hat[0])
     found = (
         *findings.standing(still),
         *findings.lost_components(spec, lost, still, chains),
-        *findings.in_modes(spec, mode, log_density, chains, weight),
+        *findings.in_modes(spec, mode, chains),
         *findings.twin_pairs(spec, pairs),
         *findings.divergent(share),
     ) or tuple(findings.slow(table, r_hat))
@@ -186,23 +186,14 @@ def _with_filled(
     return pd.concat([table, own.assign(ess_tail=np.nan)], ignore_index=True)
 
 
-def _modes(
-    spec: MixtureSpec,
-    theta: np.ndarray,
-    log_density: np.ndarray,
-    chains: Chains,
-    weight: np.ndarray,
-    still: np.ndarray,
-    lost: np.ndarray,
-) -> np.ndarray:
+def _modes(spec: MixtureSpec, chains: Chains, still: np.ndarray, lost: np.ndarray) -> np.ndarray:
     """The mode that each chain is in, (chain,); -1 for what has a cause of its own."""
     # A component that is lost everywhere does not tell chains apart.
     own_cause = still | (lost & ~lost[~still].all(0)).any(1)
-    mode = np.full(len(theta), -1)
+    mode = np.full(len(still), -1)
     rest = np.flatnonzero(~own_cause)
     if len(rest):
-        some = Chains(*(part[rest] for part in chains))
-        mode[rest] = causes.modes(spec.layout, theta[rest], log_density[rest], some, weight)
+        mode[rest] = causes.modes(spec.layout, chains.part(rest))
     return mode
 
 

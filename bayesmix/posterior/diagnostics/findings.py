@@ -89,20 +89,15 @@ def lost_components(
         yield Finding("vanished component", at, (name,), what, remedy)
 
 
-def in_modes(
-    spec: MixtureSpec,
-    mode: np.ndarray,
-    log_density: np.ndarray,
-    chains: Chains,
-    weight: np.ndarray,
-) -> Iterator[Finding]:
+def in_modes(spec: MixtureSpec, mode: np.ndarray, chains: Chains) -> Iterator[Finding]:
     """Findings about chains in different modes (chain,); those at -1 do not count."""
     groups = [np.flatnonzero(mode == m) for m in range(mode.max() + 1)]
     if len(groups) < 2:
         return
     means = [chains.mean[g].mean(0) for g in groups]
-    gap = max(between(spec.layout, a, b, weight)[0] for i, a in enumerate(means) for b in means[:i])
-    parts = [f"{_list('chain', g)} (mean log density {log_density[g].mean():.2f})" for g in groups]
+    gap = max(between(spec.layout, a, b)[0] for i, a in enumerate(means) for b in means[:i])
+    level = chains.log_density.mean(1)
+    parts = [f"{_list('chain', g)} (mean log density {level[g].mean():.2f})" for g in groups]
     what = (
         f"{' and '.join(parts)} stay in {len(groups)} modes that differ beyond labels; between "
         f"them {100 * gap:.0f} percent of a unit's membership changes"
