@@ -25,12 +25,11 @@ from scipy import linalg, special
 from bayesmix._arguments.printing import Described
 from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.errors import FitError
-from bayesmix.likelihood import build_problem, log_likelihood
+from bayesmix.likelihood import log_likelihood
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.mode import LEAST_SHARE
-from bayesmix.priors import Penalty
 
 MOST_ORDERS = 5040
 MOST_DRAWS = 4000
@@ -100,9 +99,10 @@ def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
     spec = drawn.spec
     orders = component_orders(spec)
     _refuse(drawn)
-    problem = build_problem(spec, penalty=Penalty(drawn.priors, jacobian=True))
-    free = np.flatnonzero(spec.free)
-    base, constant = drawn.theta[0, 0], prior_constant(drawn)
+    problem, free = drawn.standard, np.flatnonzero(spec.free)
+    standard = problem.standard
+    chains = standard.to_standard(drawn.theta)
+    base, constant = chains[0, 0], prior_constant(drawn) + standard.constant
 
     def to_theta(x: np.ndarray) -> np.ndarray:
         theta = np.tile(base, (len(x), 1))
@@ -116,7 +116,7 @@ def bridge_evidence(drawn: Drawn, rng: np.random.Generator) -> Evidence:
     def ordered(order: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         return lambda x: permute(spec.layout, to_theta(x), order)[:, free]
 
-    return bridge(Target(log_density, tuple(map(ordered, orders))), drawn.theta[..., free], rng)
+    return bridge(Target(log_density, tuple(map(ordered, orders))), chains[..., free], rng)
 
 
 def bridge(target: Target, chains: np.ndarray, rng: np.random.Generator) -> Evidence:

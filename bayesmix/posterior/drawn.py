@@ -28,9 +28,9 @@ from bayesmix.posterior.dataset import dataset
 from bayesmix.posterior.diagnostics import Visits, convergence_table, visits
 from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.pointwise import unit_log_likelihood
-from bayesmix.priors import PriorModel
+from bayesmix.priors import Penalty, PriorModel
 from bayesmix.priors.variables import free_variables
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, standard_problem
 from bayesmix.results.tables import natural_values
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ class Drawn:
     def problem(self) -> Problem:
         """The training data arranged for passes, without priors."""
         return build_problem(self.spec)
+
+    @cached_property
+    def standard(self) -> Problem:
+        """The density that was drawn from, in standard coordinates."""
+        return standard_problem(self.spec, Penalty(self.priors, jacobian=True))
 
     @property
     def flat(self) -> np.ndarray:

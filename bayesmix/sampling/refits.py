@@ -48,11 +48,10 @@ def posterior_loo(drawn: Drawn, *, repaired: bool, seed: int) -> Loo:
     # A repair goes through all rows some hundred times for each unit.
     if not repaired or first.n_bad == 0 or drawn.spec.rows.stream is not None:
         return first
-    posterior = build_problem(drawn.spec, penalty=Penalty(drawn.priors, jacobian=True))
     return repair(
         first,
         refit=lambda units: np.array([_without(drawn, int(u), seed) for u in units]),
-        matching=_matching(drawn, posterior),
+        matching=_matching(drawn),
     )
 
 
@@ -65,10 +64,11 @@ def _refuse_stacked(drawn: Drawn, what: str) -> None:
         raise FitError(msg)
 
 
-def _matching(drawn: Drawn, posterior: Problem) -> Matching:
-    """Moment matching on the free parameters of the draws as they were sampled."""
-    free = np.flatnonzero(drawn.spec.free)
-    template = drawn.flat[0]
+def _matching(drawn: Drawn) -> Matching:
+    """Moment matching on the free standard coordinates of the draws as they were sampled."""
+    free, standard = np.flatnonzero(drawn.spec.free), drawn.standard.standard
+    raw = standard.to_standard(drawn.raw.reshape(-1, drawn.raw.shape[-1]))
+    template = raw[0]
 
     def full(draws: np.ndarray) -> np.ndarray:
         theta = np.tile(template, (len(draws), 1))
@@ -80,10 +80,9 @@ def _matching(drawn: Drawn, posterior: Problem) -> Matching:
         return build_problem(_only(drawn.spec, u))
 
     def unit(draws: np.ndarray, u: int) -> np.ndarray:
-        return log_likelihood(problem(u), full(draws))
+        return log_likelihood(problem(u), standard.to_user(full(draws)))
 
-    flat = drawn.raw.reshape(-1, drawn.raw.shape[-1])
-    return Matching(flat[:, free], lambda d: log_likelihood(posterior, full(d)), unit)
+    return Matching(raw[:, free], lambda d: log_likelihood(drawn.standard, full(d)), unit)
 
 
 def _only(spec: MixtureSpec, unit: int) -> MixtureSpec:

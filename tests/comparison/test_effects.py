@@ -213,6 +213,18 @@ def test_wald_tests_coefficients_as_their_covariance_says(shared):
     assert moved.statistic != pytest.approx(equal.statistic, rel=1e-3)
 
 
+def test_slopes_far_from_the_origin_have_the_errors_of_those_near_it():
+    rng = np.random.default_rng(4)
+    x = np.round(rng.normal(size=60), 3)
+    data = pd.DataFrame({"x": x, "far": 1e-9 * (x + 1e6), "y": rng.poisson(np.exp(0.5 * x))})
+    near, far = (
+        bmx.slopes(bmx.Mixture(f"y ~ {n}", data, family="poisson", k=1).fit("em"), n, by=True)
+        for n in ("x", "far")
+    )
+    columns = ["estimate", "se", "lower", "upper"]
+    np.testing.assert_allclose(1e-9 * far[columns], near[columns], rtol=1e-5)
+
+
 def test_posteriors_average_their_draws():
     rng = np.random.default_rng(5)
     data = pd.DataFrame({"x": rng.normal(size=150)})

@@ -91,18 +91,20 @@ def test_concomitants_have_the_evidence_of_draws_from_the_prior():
     assert abs(found.log_evidence - truth) < 4 * np.hypot(error, found.error)
 
 
-def test_units_of_measurement_change_it_by_the_jacobian():
+def test_units_and_origins_change_it_by_the_jacobian():
     rng = np.random.default_rng(5)
-    y = rng.normal(size=20)
+    x = np.round(rng.normal(size=30), 3)
+    y = x + rng.normal(size=30)
+    y[3] = 9.0  # leaving it out needs moment matching
     out = []
-    for scale in (1.0, 1e6):
-        priors = {
-            "coef": bmx.Prior("normal", mu=0, sigma=3 * scale),
-            "sigma": bmx.Prior("lognormal", mu=float(np.log(scale)), sigma=0.5),
-        }
-        spec = bmx.Mixture("y ~ 1", pd.DataFrame({"y": scale * y}), k=1, priors=priors)
-        out.append(spec.fit("laplace", seed=1).evidence().log_evidence)
-    assert out[0] - out[1] == pytest.approx(20 * np.log(1e6), abs=0.01)
+    for scale, shift in ((1.0, 0.0), (1e12, 1e6)):
+        priors = {"sigma": bmx.Prior("lognormal", mu=float(np.log(scale)), sigma=0.5)}
+        data = pd.DataFrame({"x": (x + shift) / scale, "y": scale * y})
+        posterior = bmx.Mixture("y ~ x", data, k=1, priors=priors).fit("laplace", draws=200, seed=1)
+        left_out = posterior.loo()
+        assert left_out.n_moment_matched
+        out.append([posterior.evidence().log_evidence, left_out.elpd])
+    np.testing.assert_allclose(np.subtract(*out), 30 * np.log(1e12), rtol=1e-7)
 
 
 def test_draws_that_are_not_from_the_whole_posterior_are_refused(overlapping):

@@ -15,6 +15,7 @@ from bayesmix.comparison.effects.quantities import OF_TIMES, PARTS, Quantity, qu
 from bayesmix.comparison.effects.table import Averages, Labels, table
 from bayesmix.errors import FitError, warn
 from bayesmix.model import MixtureSpec
+from bayesmix.model.standard import centred
 from bayesmix.results.uncertainty import Source
 
 
@@ -103,10 +104,12 @@ def predictions(
     spec = fit.source.spec
     wanted = quantity(spec, what, response, time, q)
     data, weight = data_of(spec, newdata)
-    rows = spec.apply(None if newdata is None else data, response=False, weights=wanted.weighted)
+    turned, to_turned = centred(spec)
+    given = spec.apply(None if newdata is None else data, response=False, weights=wanted.weighted)
+    rows = turned(given)
 
     def at(theta: np.ndarray) -> np.ndarray:
-        point = wanted.values(spec, rows, theta)
+        point = wanted.values(spec, rows, to_turned(theta))
         if not wanted.marginal:
             return point.values
         total = wanted.total(point.weights, point)
@@ -257,8 +260,11 @@ def _differences(
     spec = source.spec
     data, weight = data_of(spec, newdata)
     found = contrasts_of(spec, data, variables)
+    turned, to_turned = centred(spec)
     pairs = [
-        tuple(spec.apply(f, response=False, weights=wanted.weighted) for f in (c.high, c.low))
+        tuple(
+            turned(spec.apply(f, response=False, weights=wanted.weighted)) for f in (c.high, c.low)
+        )
         for c in found
     ]
 
@@ -271,7 +277,7 @@ def _differences(
         nonlocal infinite
         out = []
         for contrast, rows in zip(found, pairs, strict=True):
-            high, low = (wanted.values(spec, some, theta) for some in rows)
+            high, low = (wanted.values(spec, some, to_turned(theta)) for some in rows)
             infinite |= bool(np.isinf(high.values).any() or np.isinf(low.values).any())
             out.append(split(wanted, high, low) / np.reshape(contrast.distance, (-1, 1)))
         return np.array(out)

@@ -22,7 +22,7 @@ import numpy as np
 
 from bayesmix.families.units import Change
 from bayesmix.formula.sources.stream import Block as Streamed
-from bayesmix.model.coordinates import Standard
+from bayesmix.model.coordinates import Map, Standard
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.rows import BlockRows, Rows
 from bayesmix.model.sampled import read_block, without_rows
@@ -53,22 +53,7 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
         and held values in standard coordinates.
     """
     given, rows = spec.rows, spec.rows.sample
-    weight = _shares(None if rows.weight is None else rows.weight[rows.units.codes], rows.n)
-    made = [
-        _standard_block(spec, layout, data, weight)
-        for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True)
-    ]
-    blocks, rules = map(list, zip(*made, strict=True))
-    concomitant, to_z = rows.concomitant, None
-    if concomitant is not None:
-        alpha = spec.layout.alpha
-        turned = orthogonal(
-            concomitant, absorbing([alpha], spec.free), _shares(rows.weight, rows.n_units)
-        )
-        concomitant, to_z = turned.matrix, turned.turn
-        rules.append(weight_rules(alpha, turned, spec.layout.size))
-    to_user, to_standard = maps(rules)
-    turns = Turns(spec.layout, tuple(b.turn for b in blocks), to_z)
+    blocks, concomitant, turns, (to_user, to_standard) = _turned(spec, measured=True)
     by_row = reduce(np.add, [b.log_unit for b in blocks])
     by_unit = rows.units.sums(by_row)
     constant = _unit_sum(by_unit, rows)
@@ -89,6 +74,39 @@ def standardise(spec: MixtureSpec) -> MixtureSpec:
         held=held,
         standard=standard,
     )
+
+
+def centred(spec: MixtureSpec) -> tuple[Turns, Map]:
+    """Rows with turned columns in the user's units, and theta's map to their coefficients.
+
+    Far from the origin an intercept and a slope nearly cancel; differences of what other rows
+    or other parameters give keep their digits here.
+    """
+    _, _, turns, (_, to_turned) = _turned(spec, measured=False)
+    return turns, to_turned
+
+
+def _turned(
+    spec: MixtureSpec, *, measured: bool
+) -> tuple[tuple[Block, ...], np.ndarray | None, Turns, tuple[Map, Map]]:
+    """Blocks and concomitants there, how other rows get there, and theta's ways back and there."""
+    rows = spec.rows.sample
+    weight = _shares(None if rows.weight is None else rows.weight[rows.units.codes], rows.n)
+    made = [
+        _standard_block(spec, layout, data, weight, measured)
+        for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True)
+    ]
+    blocks, rules = map(list, zip(*made, strict=True))
+    concomitant, to_z = rows.concomitant, None
+    if concomitant is not None:
+        alpha = spec.layout.alpha
+        turned = orthogonal(
+            concomitant, absorbing([alpha], spec.free), _shares(rows.weight, rows.n_units)
+        )
+        concomitant, to_z = turned.matrix, turned.turn
+        rules.append(weight_rules(alpha, turned, spec.layout.size))
+    turns = Turns(spec.layout, tuple(b.turn for b in blocks), to_z)
+    return tuple(blocks), concomitant, turns, maps(rules)
 
 
 def _unit_sum(by_unit: np.ndarray, rows: Rows) -> float:
@@ -137,7 +155,7 @@ def _shares(weight: np.ndarray | None, n: int) -> np.ndarray:
 
 
 def _standard_block(
-    spec: MixtureSpec, layout: BlockLayout, rows: BlockRows, weight: np.ndarray
+    spec: MixtureSpec, layout: BlockLayout, rows: BlockRows, weight: np.ndarray, measured: bool
 ) -> tuple[Block, Rules]:
     """A block with as much of units and centre taken off as its components agree on."""
     indices = [p.index for p in layout.predictors if not p.constant]
@@ -155,7 +173,7 @@ def _standard_block(
         block = made_block(layout, rows, turned, effects, units, changes, allowed)
         return block, block_rules(block, spec.held, spec.layout.size)
 
-    for units in units_of(layout, rows, weight).coarser():
+    for units in units_of(layout, rows, weight).coarser() if measured else ():
         try:
             return made(units, changes_to(layout, rows, units, counts))
         except Inconsistent:
