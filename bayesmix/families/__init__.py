@@ -28,6 +28,7 @@ __all__ = [
     "Observed",
     "Parameter",
     "family",
+    "named",
     "remade",
     "resolve",
     "shipped",
@@ -127,15 +128,9 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     >>> list(bmx.family("spline", df=2, scale="odds").params)
     ['gamma0', 'gamma1', 'gamma2']
     """
-    if isinstance(name, Family):
-        found, make = name, None
-    else:
-        name = _known(name)
-        folders = {"multivariate": MULTIVARIATE, "survival": TIMES}
-        folder = next((f for f, names in folders.items() if name in names), "regression")
-        file = import_module(f"bayesmix.families.{folder}.{name}")
-        found, make = file.FAMILY, getattr(file, "make", None)
+    found = named(name)
     if options:
+        make = None if isinstance(name, Family) else getattr(_file(name), "make", None)
         if make is None:
             msg = f"the family {found.name!r} takes no options, but was given {', '.join(options)}"
             raise SpecError(msg)
@@ -149,11 +144,18 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
     return found if link is None else found.with_link(link)
 
 
-def _known(name: str) -> str:
-    """The name here of a family, however it is written."""
+def named(given: str | Family) -> Family:
+    """The family of a name, however it is written, with its usual options; a family as it is."""
+    return given if isinstance(given, Family) else _file(given).FAMILY
+
+
+def _file(name: str) -> Any:
+    """The module of a family."""
     known = family_name(name)
     if known in FAMILIES:
-        return known
+        folders = {"multivariate": MULTIVARIATE, "survival": TIMES}
+        folder = next((f for f, names in folders.items() if known in names), "regression")
+        return import_module(f"bayesmix.families.{folder}.{known}")
     near = difflib.get_close_matches(known, FAMILIES, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     msg = f"family {shown(name)} is unknown{hint}; use one of {', '.join(FAMILIES)}, or a Family"
@@ -176,7 +178,7 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
     SpecError
         If the name is unknown, or the family does not suit such a response.
     """
-    found = family(given)
+    found = named(given)
     if found.is_survival == survival:
         return found
     if found.is_survival:
@@ -195,7 +197,7 @@ def resolve(given: str | Family, *, survival: bool) -> Family:
             f"the family {found.name!r} is not a distribution of times, which surv(...) gives; use "
             f"one of {', '.join(TIMES)}, gamma, or a Family with logsf= or hazard="
         )
-    if found is not family(found.name):
+    if found is not named(found.name):
         raise SpecError(
             f"as a distribution of times, {found.name!r} has one link only; write "
             f"family={found.name!r}"

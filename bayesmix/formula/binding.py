@@ -201,13 +201,12 @@ def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:
 
 def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope: Scope) -> None:
     """Raise a DataError that names every variable that is neither a column nor known."""
-    known = {*LEVELS, *CONSTANTS}
     unknown = [
         name
         for e in expressions
         for name in dict.fromkeys(e.variables)
         if name not in data.columns
-        and (e.source == "v0" or (name not in scope and name not in known))
+        and (e.source == "v0" or not (name in scope or name in LEVELS or name in CONSTANTS))
     ]
     if not unknown:
         return

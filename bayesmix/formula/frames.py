@@ -250,7 +250,7 @@ def build_units(data: pd.DataFrame, group: str | None) -> Units:
             "needs a group. Fill it in or leave these rows out."
         )
     if isinstance(values, pd.CategoricalIndex):  # its other categories are no units
-        values = values.astype(values.categories.dtype)
+        values = values.categories[values.codes]
     return Units(codes, values.rename(group), group, first_places(codes), True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bayesmix._arguments import shown
 from bayesmix.errors import SpecError
-from bayesmix.families import Family, family
+from bayesmix.families import Family, named
 
 REST = "k"
 
@@ -99,4 +99,4 @@ def reads(given: Any, kind: str) -> bool:
         return any(reads(each, kind) for each in given.values())
     if isinstance(given, list | tuple):
         return any(reads(each, kind) for each in given)
-    return isinstance(given, str | Family) and family(given).reads == kind
+    return isinstance(given, str | Family) and named(given).reads == kind

@@ -73,26 +73,28 @@ class Entry(NamedTuple):
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """The values in the table, (...), from theta (..., D)."""
         own = theta[..., self.at]
+        if self.is_coefficient:
+            return np.asarray(own)
         with np.errstate(over="ignore"):  # at a boundary: infinity is the estimate
             if self.several is not None:
                 return np.asarray(self.several.read(theta))
-            if self.steps is not None:
-                return np.exp(theta[..., list(self.steps)]).sum(-1) - own
-            return np.asarray(own if self.link is None else self.link.inverse(own))
+            if self.link is not None:
+                return np.asarray(self.link.inverse(own))
+            return np.exp(theta[..., list(self.steps or ())]).sum(-1) - own
 
     def slopes(self, theta: np.ndarray) -> dict[int, float]:
         """Derivatives of the value in entries of theta (D,)."""
+        if self.is_coefficient:
+            return {self.at: 1.0}
         with np.errstate(over="ignore"):
             if self.several is not None:
                 at = list(self.several.of)
                 moves = STEP * np.eye(len(theta))[at]
                 change = self.natural(theta + moves) - self.natural(theta - moves)
                 return dict(zip(at, (change / (2 * STEP)).tolist(), strict=True))
-            if self.steps is not None:
-                return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps}}
-            if self.link is None:
-                return {self.at: 1.0}
-            return {self.at: float(self.link.slope(np.asarray(theta[self.at])))}
+            if self.link is not None:
+                return {self.at: float(self.link.slope(np.asarray(theta[self.at])))}
+            return {self.at: -1.0, **{j: float(np.exp(theta[j])) for j in self.steps or ()}}
 
 
 def term_name(layout: Layout, block: BlockLayout, predictor: Predictor, term: str) -> str:

@@ -135,7 +135,7 @@ def evaluated(
     names = {n for f in formulas for n in (*f.names, *f.response_names)}
     functions = {n for f in formulas for n in f.functions}
     # The rest of it is let go, also what is hidden by a column, such as Python's module `time`.
-    scope = scope.restrict(sorted(names.difference(data.columns) | functions))
+    scope = scope.restrict(sorted({n for n in names if n not in data.columns} | functions))
     columns = tuple(c for c in columns if c in data.columns)
     kept, dropped = select_rows(data, [c for c in needed if c in columns], na_action)
     units = build_units(kept, group)

@@ -149,7 +149,7 @@ def natural_values(
         out[components[e.component], e.term, coordinates[e.at].effect] = e.natural(theta)
     terms, index = spec.layout.concomitant_terms, spec.layout.alpha
     if terms is not None:
-        for s, q in np.argwhere(index >= 0):
+        for s, q in zip(*(index >= 0).nonzero(), strict=True):
             out[spec.components[s], terms[q], "concomitant"] = theta[..., index[s, q]]
     elif spec.k > 1:
         weight = np.exp(spec.weights.log_weights(theta, None))[..., 0]
@@ -260,20 +260,16 @@ def summary(
     spec, theta = fitted.spec, fitted.theta
     cov = covariance(fitted, kind, cluster)
     z = float(special.ndtri(0.5 + ci / 2))
-    as_ratio = ratios(spec) if exp else set()
     entries = table_entries(spec.layout)
     values = natural_values(spec, theta, entries)
     lines = dict(zip(values, _lines(spec, theta, entries, values.values()), strict=True))
-    shown: list[tuple[Any, ...]] = []
-    for key in in_order(values):
-        value, line = float(values[key]), lines[key]
-        if key in as_ratio:
-            with np.errstate(over="ignore"):
-                value = float(np.exp(value))
-            line = line._replace(scale="log", inverse=np.exp, gain=value)
-        shown.append((*key, value, line))
-    found = _errors([row[-1] for row in shown], cov, z).tolist()
-    rows = [(*row[:-1], *errors, row[-1].scale) for row, errors in zip(shown, found, strict=True)]
+    for key in ratios(spec) if exp else ():
+        with np.errstate(over="ignore"):
+            values[key] = np.exp(values[key])
+        lines[key] = lines[key]._replace(scale="log", inverse=np.exp, gain=float(values[key]))
+    keys = in_order(values)
+    found = _errors([lines[key] for key in keys], cov, z).tolist()
+    rows = [(*k, float(values[k]), *e, lines[k].scale) for k, e in zip(keys, found, strict=True)]
     return Printed(rows, columns=COLUMNS.copy())
 
 
@@ -296,11 +292,12 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
     """
     slopes = np.zeros((len(lines), len(cov.matrix)))
     for i, line in enumerate(lines):
-        slopes[i, list(line.slopes)] = list(line.slopes.values())
+        for at, slope in line.slopes.items():
+            slopes[i, at] = slope
     known, unknown = np.where(cov.undetermined, 0.0, slopes), slopes[:, cov.undetermined]
     spread = np.where(cov.undetermined | np.isnan(cov.matrix), 0.0, cov.matrix)  # none if held
     se = np.sqrt(((known @ spread) * known).sum(1))
-    across = np.linalg.norm(slopes @ cov.root, axis=1)
+    across = np.sqrt(((slopes @ cov.root) ** 2).sum(1))
     open_ended = (np.abs(cov.flat) > NOTICED).any(0)
     still = np.abs(slopes @ cov.flat.T) <= np.fmax(STEP, NOTICED * across)[:, None]
     still = still.all(1) & ((unknown != 0).sum(1) > 1)
@@ -318,7 +315,7 @@ def _errors(lines: list[Line], cov: Covariance, z: float) -> np.ndarray:
     statistic = np.where((tested > 0) & np.isfinite(se), center / se, np.nan)
     p_value = 2 * special.ndtr(-np.abs(statistic))
     natural = np.where(np.isinf(se), se, se * gain)
-    return np.column_stack([natural, statistic, p_value, ends])
+    return np.array([natural, statistic, p_value, *ends.T]).T
 
 
 def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> pd.DataFrame:

@@ -17,12 +17,12 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     assert trials is not None
     fewer, more = np.minimum(y, trials - y), np.maximum(y, trials - y)
     with np.errstate(all="ignore"):
-        remainder = xp.stirling(trials) - xp.stirling(fewer) - xp.stirling(more)
+        whole, low, high = xp.stirling(np.array([trials, fewer, more]))
         value = (
             fewer * np.log(trials / fewer)
             - more * np.log1p(-fewer / trials)
             + 0.5 * np.log(trials / (2 * np.pi * fewer * more))
-            + remainder
+            + (whole - low - high)
         )
     return np.where(fewer == 0, 0.0, value)
 
