@@ -5,9 +5,10 @@ This module does not import numba: it asks for the compiled kernels when data ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import addressof, c_char
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,14 +62,14 @@ class Item(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Rows at which an item's observations are of one kind.
+    """Rows at which the observations of items of one kernel are of one kind.
 
     `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
     `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts; `entered`
     marks survivals to delayed entries.
     """
 
-    item: int
+    items: Sequence[int]
     kind: str
     numbers: Floats
     rows: Integers | None = None
@@ -144,18 +145,19 @@ class Laid:
         self.model = np.zeros(1, r.MODEL)
         self.model_address = self._keep(self.model)
         self.tables = 0
-        items, outputs = self._items(data, edges)
-        truncated = self._parts(data, items, bounds, edges)
+        sizes = edges[1:] - edges[:-1]
+        items, outputs, width = self._items(data, edges)
+        truncated = self._parts(data, items, bounds, edges, sizes)
         self._units(data, bounds)
         k, q = data.alpha.shape
         self._set(
             k=k, q=q, size=len(data.kind), n_units=bounds[-1], n_rows=data.n_rows,
-            line=max(r.BLOCK, int(np.diff(edges).max(initial=0))),
+            line=max(r.BLOCK, int(sizes.max(initial=0))),
             constant=data.Z is None, closed=data.closed and data.Z is None, truncated=truncated,
             alpha=self._integers(data.alpha), kind=self._integers(data.kind),
         )  # fmt: skip
         self.size, self.n_units, self.n_sums, self.n_chunks = self.model[SIZES].tolist()[0]
-        self._buffers(data, outputs)
+        self._buffers(data.items, outputs, width + q)
         step = max(FEWEST, -(-self.n_chunks // MOST))
         firsts = range(0, self.n_chunks, step)
         self.ranges = [(a, min(a + step, self.n_chunks)) for a in firsts]
@@ -188,13 +190,13 @@ class Laid:
         if allowed is not None:
             self._set(allowed=self._keep(_by_chunk(allowed != 0, bounds).view(np.uint8)))
 
-    def _items(self, data: Arranged, edges: Integers) -> tuple[NDArray[Any], int]:
-        """The records of items, their slots filled, and the number of their outputs."""
+    def _items(self, data: Arranged, edges: Integers) -> tuple[NDArray[Any], int, int]:
+        """The records of items, how many outputs they have, and the most entries of a component."""
         from bayesmix.kernels.terms import link_callback
 
         items = np.zeros(len(data.items), r.ITEM)
-        slots: list[tuple[int, int, bool]] = []
-        items["subtracts"][[part.item for part in data.parts if part.sign < 0]] = 1
+        slots: list[Slot] = []
+        items["subtracts"][[at for part in data.parts if part.sign < 0 for at in part.items]] = 1
         designs: dict[int, int] = {}
         k, d = len(data.alpha), len(data.kind)
         sums, lines, table = 1 + k + d + d * d, 0, len(edges) - 1
@@ -226,66 +228,78 @@ class Laid:
                 record["squares"], record["scale_at"] = sums, item.slots[1].at[0]
                 self.scales.append((item.component, sums, width))
                 sums += 2 + width + width * width
-            slots += [(self._integers(s.at), len(s.at), s.design) for s in item.slots]
+            slots += item.slots
             lines += record["outputs"]
-        self._set(
-            n_items=len(items), sums=sums, items=self._keep(items),
-            slots=self._keep(np.array(slots, r.SLOT)),
-        )  # fmt: skip
-        return items, lines
+        index = np.concatenate([slot.at for slot in slots]).astype(np.int64)
+        records = np.zeros(len(slots), r.SLOT)
+        records["width"], records["design"] = zip(
+            *((len(s.at), s.design) for s in slots), strict=True
+        )
+        ends = records["width"].cumsum()
+        records["index"] = self._keep(index) + 8 * (ends - records["width"])
+        self._set(n_items=len(items), sums=sums, items=self._keep(items), slots=self._keep(records))
+        owner = items["component"].repeat(items["n_slots"]).repeat(records["width"])
+        return items, lines, int(np.bincount(owner[index >= 0], minlength=1).max())
 
     def _parts(
-        self, data: Arranged, items: NDArray[Any], bounds: Integers, edges: Integers
+        self,
+        data: Arranged,
+        items: NDArray[Any],
+        bounds: Integers,
+        edges: Integers,
+        sizes: Integers,
     ) -> bool:
         """Fill the records of parts and chunks; gives whether there are delayed entries."""
-        few = [item for item in data.items if item.codes is not None]
-        n, table = len(edges) - 1, items["table"]
-        found = [
-            self._part(part, data.items[part.item], edges, int(table[part.item]))
-            for part in data.parts
-        ]
-        chunk = np.concatenate([np.zeros(0, int), *(c for c, _ in found)])
-        late = np.repeat([p.entered for p in data.parts], [len(c) for c, _ in found]).astype(bool)
-        records, end = np.zeros(len(chunk), r.PART), 0
-        for at, part in found:
-            begin, end = end, end + len(at)
-            records[begin:end] = part
-        for one in data.parts:
-            self._count(one, data.items[one.item], items[one.item])
-        order = np.lexsort((records["item"], late, chunk))
-        records, chunk, late = records[order], chunk[order], late[order]
+        few = [len(item.matrix) for item in data.items if item.codes is not None]
+        n = len(sizes)
+        found = [self._part(part, data.items, items["table"], edges, sizes) for part in data.parts]
+        chunk, records, entered = (np.concatenate(each) for each in zip(*found, strict=True))
+        for part in data.parts:
+            for at in part.items:
+                self._count(part, data.items[at], items[at])
+        order = np.lexsort((records["item"], entered, chunk))
+        records, late = records[order], (2 * chunk + entered)[order]
         chunks = np.zeros(n + len(few), r.CHUNK)
         chunks["row"][:n], chunks["unit"][:n] = edges[:-1], bounds[:-1]
-        chunks["n_units"][:n] = np.diff(bounds)
-        chunks["n"] = [*np.diff(edges), *(len(item.matrix) for item in few)]
-        every = np.arange(len(chunks))
-        chunks["first"] = chunk.searchsorted(every)
-        chunks["last"] = chunk.searchsorted(every, side="right")
-        chunks["entered"] = (2 * chunk + late).searchsorted(2 * every + 1)
+        chunks["n_units"][:n] = bounds[1:] - bounds[:-1]
+        chunks["n"][:n], chunks["n"][n:] = sizes, few
+        every = 2 * np.arange(len(chunks) + 1)
+        begins = late.searchsorted(every)
+        chunks["first"], chunks["last"] = begins[:-1], begins[1:]
+        chunks["entered"] = late.searchsorted(every[:-1] + 1)
         self._set(n_chunks=n, chunks=self._keep(chunks), parts=self._keep(records))
-        return bool(late.any())
+        return bool(entered.any())
 
     def _part(
-        self, part: Part, item: Item, edges: Integers, table: int
-    ) -> tuple[Integers, NDArray[Any]]:
-        """The records of a part, one for each chunk where it has rows, and these chunks."""
-        edges, shift = (edges, 0) if item.codes is None else (_all_rows(item), table)
+        self,
+        part: Part,
+        items: tuple[Item, ...],
+        tables: Integers,
+        edges: Integers,
+        sizes: Integers,
+    ) -> tuple[Integers, NDArray[Any], Integers]:
+        """Of each item and chunk where it has rows the chunk, the record, and `entered`."""
+        item = items[part.items[0]]
+        if item.codes is not None:
+            edges, sizes = _all_rows(item), np.array([len(item.matrix)])
         term: Any = _term(item.kernel, part.kind)
         self._kept.append(term)
         numbers = np.ascontiguousarray(part.numbers, dtype=np.float64)
         starts = edges if part.rows is None else part.rows.searchsorted(edges)
-        counts = starts[1:] - starts[:-1]
+        counts = sizes if part.rows is None else starts[1:] - starts[:-1]
         used = counts.nonzero()[0]
-        out = np.zeros(len(used), r.PART)
-        out["item"], out["term"], out["sign"] = part.item, term.address, part.sign
+        out = np.zeros((len(part.items), len(used)), r.PART)
+        out["item"] = np.array(part.items)[:, None]
+        out["term"], out["sign"] = term.address, part.sign
         out["n"], out["stride"] = counts[used], numbers.shape[1]
         out["data"] = self._keep(numbers) + 8 * starts[used]
         if part.rows is not None:
             local = part.rows - np.repeat(edges[:-1], counts)
             # Only terms that are added may be those of all rows, without a list of them.
-            some = (counts[used] < np.diff(edges)[used]) | (part.sign < 0)
+            some = (counts[used] < sizes[used]) | (part.sign < 0)
             out["rows"] = np.where(some, self._integers(local) + 8 * starts[used], 0)
-        return used + shift, out
+        chunk = (used + tables[part.items, None]).ravel()
+        return chunk, out.ravel(), np.full(len(chunk), int(part.entered))
 
     def _count(self, part: Part, item: Item, record: np.void) -> None:
         """Where counts are few, the place of an item's table of them."""
@@ -298,12 +312,8 @@ class Laid:
             record["term"] = _term(item.kernel, part.kind).address
             self.tables += size * (r.BLOCK + most + 1)
 
-    def _buffers(self, data: Arranged, outputs: int) -> None:
+    def _buffers(self, items: tuple[Item, ...], outputs: int, width: int) -> None:
         """Where a thread's buffers begin."""
-        items = data.items
-        width = [0] * len(data.alpha)
-        for item in items:
-            width[item.component] += sum(int((slot.at >= 0).sum()) for slot in item.slots)
         lengths = r.buffers(
             self.model[0],
             max((len(slot.at) for item in items for slot in item.slots), default=1),
@@ -311,11 +321,10 @@ class Laid:
             outputs,
             max(_outputs(item) for item in items),
             self.tables,
-            max(width) + data.alpha.shape[1],
+            width,
         )
-        starts = 8 * np.cumsum([0, *lengths.values()])
-        self.offsets = starts[:-1].astype(np.int64)
-        self.length = int(starts[-1]) // 8
+        *starts, self.length = accumulate(lengths.values(), initial=0)
+        self.offsets = 8 * np.array(starts, np.int64)
         self.spare: list[tuple[int, Any]] = []
 
     def buffers(self) -> tuple[int, Any]:

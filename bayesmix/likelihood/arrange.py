@@ -106,15 +106,16 @@ def arrange(problem: Problem) -> Arranged:
     items: list[Item] = []
     parts: list[Part] = []
     for arrays, group in _groups(problem):
-        shared: list[Part] | None = None
         table = arrays.table(group)
         few = arrays if table is None else table.arrays
-        for m, s in enumerate(group.members):
-            if shared is None or _by_component(problem, arrays, group):
-                shared = list(_parts(problem, few, group, int(s)))
-            parts += [part._replace(item=len(items)) for part in shared]
-            item = _item(few, group, m, int(s))
+        places = range(len(items), len(items) + len(group.members))
+        for m, s in enumerate(group.members.tolist()):
+            item = _item(few, group, m, s)
             items.append(item if table is None else item._replace(codes=table.distinct.codes))
+        alike = [places] if not _by_component(problem, arrays, group) else [[at] for at in places]
+        for some in alike:
+            s = int(group.members[some[0] - places[0]])
+            parts += [part._replace(items=some) for part in _parts(problem, few, group, s)]
     n_rows, first = problem.n_rows, problem.first
     if first is not None and all(_together(group.family) for _, group in _groups(problem)):
         # Rows but the first of each cluster, and one of a unit without responses, say nothing.
@@ -228,7 +229,7 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         if (read := _together(group.family)) is not None:
             yield _clusters(read, arrays, group.key, component)
             return
-        yield Part(0, kind, _numbers(kernel, obs if some is None else obs.take(some)), some)
+        yield Part((), kind, _numbers(kernel, obs if some is None else obs.take(some)), some)
         return
     may = None
     if problem.allowed is not None:
@@ -251,7 +252,7 @@ def _clusters(read: Callable[..., np.ndarray], arrays: Arrays, key: str, compone
         obs = obs._replace(y=obs.y - (offset if offset.ndim == 1 else offset[component]))
     rows = np.arange(len(obs.y)) if obs.there is None else np.flatnonzero(obs.there)
     obs = obs.take(rows)
-    return Part(0, "", read(obs, arrays.matrix[rows]), rows[clusters_of(obs).first])
+    return Part((), "", read(obs, arrays.matrix[rows]), rows[clusters_of(obs).first])
 
 
 def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
@@ -274,14 +275,14 @@ def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iter
         some = _some(rows, len(times), may)
         if some is None or len(some):
             taken = times.take(slice(None) if some is None else some)
-            yield Part(0, kind, stacked(kind, taken), some, entered=entered)
+            yield Part((), kind, stacked(kind, taken), some, entered=entered)
     if times.entered is not None:
         some = _some(times.entered, len(times), may)
         late = times.take(slice(None) if some is None else some)
         if len(late):
             numbers = _stack(Instant(late.entry, late.log_entry))
             rows_of = np.arange(len(times)) if some is None else some
-            yield Part(0, "right", numbers, rows_of, -1, entered)
+            yield Part((), "right", numbers, rows_of, -1, entered)
 
 
 def _some(rows: slice | np.ndarray, n: int, may: np.ndarray | None) -> np.ndarray | None:

@@ -370,7 +370,7 @@ def mixture(n_threads, n=60_000):
     kind = np.array([kernels.COEFFICIENT, kernels.COEFFICIENT, kernels.LOG_DISPERSION] * 2)
     data = kernels.Arranged(
         items,
-        tuple(kernels.Part(s, "", y[None]) for s in range(2)),
+        tuple(kernels.Part([s], "", y[None]) for s in range(2)),
         np.array([[-1], [6]]),
         np.append(kind, kernels.WEIGHT),
         n,

@@ -73,22 +73,25 @@ def orthogonal(
     out /= unit[:, None]
     size = _sizes(out, weight)
     out /= size[:, None]
-    turn, gram = np.diag(1 / unit / size), np.eye(p)
+    # Products of columns: orthogonal to each other, but where one may not absorb another.
+    turn, gram, oblique = np.diag(1 / unit / size), np.eye(p), False
     for place, j in enumerate(order):
-        done = order[:place]
-        before = [i for i in done if absorbs[i, j]]
+        before, apart = (
+            [i for i in order[:place] if absorbs[i, j] == may] for may in (True, False)
+        )
         if before:
-            part, basis, shares = gram[before][:, before], out[before], np.zeros(len(before))
-            inverse = 1 / part if len(before) == 1 else np.linalg.inv(part)
+            basis, shares = out[before], np.zeros(len(before))
             for _ in range(2):  # twice is enough
-                share = inverse @ (basis @ (weight * out[j]))
-                out[j] -= share @ basis
+                share = basis.dot(weight * out[j])  # quicker than @ for a few numbers
+                share = np.linalg.solve(gram[before][:, before], share) if oblique else share
+                out[j] -= share.dot(basis)
                 shares += share
             (size,) = _sizes(out[j : j + 1], weight)
             out[j] /= size
-            turn[:, j] = (turn[:, j] - turn[:, before] @ shares) / size
-        if done and place + 1 < p:
-            gram[done, j] = gram[j, done] = out[done] @ (weight * out[j])
+            turn[:, j] = (turn[:, j] - turn[:, before].dot(shares)) / size
+        if apart:
+            gram[apart, j] = gram[j, apart] = out[apart].dot(weight * out[j])
+            oblique = True
     rank = np.empty(p, int)
     rank[order] = np.arange(p)
     return Turned(out.T, turn, rank)
@@ -96,8 +99,9 @@ def orthogonal(
 
 def _sizes(columns: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Root mean squares of columns (m, n), one for those of zeros."""
-    size = np.sqrt([(weight * column) @ column for column in columns])
-    return np.where(size > 0, size, 1.0)
+    size = np.sqrt([column.dot(weight * column) for column in columns])
+    size[size == 0] = 1.0
+    return size
 
 
 def constant_shares(matrix: np.ndarray, index: np.ndarray) -> np.ndarray | None:

@@ -36,7 +36,7 @@ class Rules(NamedTuple):
 
 
 class _Entries(NamedTuple):
-    """Those of one parameter of a component: where they stand, and what is in `Rules` of them."""
+    """Those of a parameter of some components: where they stand, and what `Rules` say of them."""
 
     at: np.ndarray
     rows: np.ndarray
@@ -55,49 +55,62 @@ def block_rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
         others.
     """
     out, known = Rules.empty(size), np.zeros(size, bool)
-    for at, rows, shift, bends, rank in _entries(block, size):
+    for entries in _entries(block, size):
+        at, rows, shift, bends, rank = entries
         if (again := known[at]).any():
-            here, there = rows[again], out.matrix[at[again]]
-            far = (np.abs(there - here) > 1e-9 * np.abs(here)).any()
-            apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)
-            bent = any(out.bends.get(j) != bends.get(j) for j in at[again].tolist())
-            if far or bent or (apart & again).any():
-                raise Inconsistent
+            _agree(out, entries, again)
         for j, row in zip(at.tolist(), rows, strict=True) if held else ():
             if j in held and (j in bends or np.delete(row, j).any()):
                 raise Inconsistent
         out.matrix[at], out.shift[at], out.rank[at], known[at] = rows, shift, rank, True
         out.bends.update(bends)
+        if len(set(at.tolist())) < len(at):
+            _agree(out, entries, np.ones(len(at), bool))
     if block.layout.random:
         _effect_rules(block, out)
     return out
 
 
+def _agree(out: Rules, given: _Entries, again: np.ndarray) -> None:
+    """See that the rules of some entries (e,) are those that there are."""
+    at, rows, shift = given.at[again], given.rows[again], given.shift[again]
+    far = np.abs(out.matrix[at] - rows) > 1e-9 * np.abs(rows)
+    apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)
+    if far.any() or apart.any() or any(out.bends.get(j) != given.bends.get(j) for j in at.tolist()):
+        raise Inconsistent
+
+
 def _entries(block: Block, size: int) -> Iterator[_Entries]:
-    """The entries of theta, parameter by parameter of each component."""
-    turn, width = block.turned.turn, len(block.turned.rank) + 1
-    for s, slots in enumerate(block.layout.slots):
-        change = block.turn.changes[s]
-        predictors = [block.layout.predictors[number] for number in slots]
+    """The entries of theta, parameter by parameter, of components alike."""
+    layout, turn, width = block.layout, block.turned.turn, len(block.turned.rank) + 1
+    for members in _alike(block):
+        change, slots = block.turn.changes[members[0]], layout.slots[members[0]]
+        predictors = [layout.predictors[number] for number in slots]
         for i, (number, predictor) in enumerate(zip(slots, predictors, strict=True)):
-            constant, index = block.constants[number], predictor.index[s]
+            constant, index = block.constants[number], predictor.index[members]
             if change.shift[i] and constant is None:
                 raise Inconsistent
-            there = index >= 0
-            has = there.nonzero()[0]
-            rows = np.zeros((len(has), size))
+            s, has = (index >= 0).nonzero()
+            rows = np.zeros((len(has), size + 1))  # the last column is of no entry
             for other, factor in zip(predictors, change.mixing[i].tolist(), strict=True):
                 if not factor:
                     continue
-                theirs = there if other is predictor else other.index[s] >= 0
-                if other is not predictor and (theirs & ~there).any():
+                theirs = other.index[members]
+                if other is not predictor and ((theirs >= 0) & (index < 0)).any():
                     raise Inconsistent
-                turned = 1.0 if predictor.constant else turn[has][:, theirs]
-                rows[:, other.index[s, theirs]] += factor * turned
+                turned = 1.0 if predictor.constant else turn[has]
+                rows[np.arange(len(has))[:, None], theirs[s]] += factor * turned
             shift = np.zeros(len(has)) if constant is None else change.shift[i] * constant[has]
-            bends = _bends(change, i, predictors, s, has) if change.bend else {}
+            bends = _bends(change, i, predictors, members[0], has) if change.bend else {}
             rank = i * width + (has if predictor.constant else block.turned.rank[has])
-            yield _Entries(index[has], rows, shift, bends, rank)
+            yield _Entries(index[s, has], rows[:, :size], shift, bends, rank)
+
+
+def _alike(block: Block) -> Iterator[np.ndarray]:
+    """Components of one family; each by itself where entries bend others."""
+    for _, members in block.layout.groups():
+        bent = block.turn.changes[members[0]].bend
+        yield from [members] if bent is None else members[:, None]
 
 
 def _bends(
