@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from operator import neg
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,7 @@ from bayesmix.errors import SpecError
 from bayesmix.families.links import Link
 from bayesmix.model import MixtureSpec
 from bayesmix.model.layout import BlockLayout, Layout, Predictor
-from bayesmix.model.params import (
-    Entry,
-    coefficient_columns,
-    parameter_link,
-    threshold_entries,
-)
+from bayesmix.model.params import coefficient_columns, parameter_link, threshold_entries
 from bayesmix.model.weights import WeightModel
 
 
@@ -94,44 +91,42 @@ def _check_weights(weights: np.ndarray) -> None:
 
 
 def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tuple[int, float]:
-    known: list[str] = []
+    known = []
+    for names, at, moved in _places(layout, s, key):
+        if name in names:
+            return at, moved(value)
+        known.append(names[0])
+    if name in [e.term for block in layout.blocks for e in threshold_entries(block)]:
+        msg = f"fixed_params[{key!r}]: of the thresholds of a response only the first can be held"
+        raise SpecError(msg)  # the others are sums with it
+    known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
+    raise SpecError(f"fixed_params has {key!r}, but that component's parameters are {known}")
+
+
+def _places(
+    layout: Layout, s: int, key: Any
+) -> Iterator[tuple[list[str], int, Callable[[float], float]]]:
+    """What component s can hold: its names, its entry of theta, and what a value is there."""
     for block in layout.blocks:
-        first = _first_threshold(block, s, name, key)
-        known += [] if first is None else [first.term]
-        if first is not None and name == first.term:
-            return first.at, -value
+        cuts = [entry for entry in threshold_entries(block) if entry.component == s]
+        yield from (([first.term], first.at, neg) for first in cuts[:1])
         columns = coefficient_columns(block)
         steps = () if block.thresholds is None else block.thresholds.steps
         for number in (j for j in (*block.slots[s], *block.smooths) if j not in steps):
             predictor = block.predictors[number]
             own = columns if number in block.located(s) else range(len(predictor.terms))
-            for term, at in ((predictor.terms[j], predictor.index[s, j]) for j in own):
-                names = _names(block, s, predictor, term)
-                known += names[:1] if at >= 0 else []
-                if at >= 0 and name in names:
-                    return int(at), value
-            at = _natural(predictor, s)
-            known += [predictor.variable] if at >= 0 else []
-            if at >= 0 and name == predictor.variable:
-                return int(at), _unconstrained(parameter_link(block, number, s), value, key)
-    for term, at in zip(layout.concomitant_terms or (), layout.alpha[s], strict=False):
-        known += [f"alpha[{term}]"] if at >= 0 else []
-        if at >= 0 and name == f"alpha[{term}]":
-            return int(at), value
-    known += ["weight"] if layout.concomitant_terms is None and layout.k > 1 else []
-    raise SpecError(f"fixed_params has {key!r}, but that component's parameters are {known}")
+            for term, at in ((predictor.terms[j], int(predictor.index[s, j])) for j in own):
+                if at >= 0 and not predictor.constant:
+                    yield _names(block, s, predictor, term), at, float
+            if (at := _natural(predictor, s)) >= 0:
+                link = parameter_link(block, number, s)
+                yield [predictor.variable], at, partial(_unconstrained, link, key)
+    for term, at in zip(layout.concomitant_terms or (), layout.alpha[s].tolist(), strict=False):
+        if at >= 0:
+            yield [f"alpha[{term}]"], at, float
 
 
-def _first_threshold(block: BlockLayout, s: int, name: str, key: Any) -> Entry | None:
-    """The threshold between ordered levels that can be held; the others are sums with it."""
-    own = [entry for entry in threshold_entries(block) if entry.component == s]
-    if name in [entry.term for entry in own[1:]]:
-        msg = f"fixed_params[{key!r}]: of the thresholds of a response only the first can be held"
-        raise SpecError(msg)
-    return own[0] if own else None
-
-
-def _unconstrained(link: Link, value: float, key: Any) -> float:
+def _unconstrained(link: Link, key: Any, value: float) -> float:
     if not link.lower < value < link.upper:
         raise SpecError(
             f"fixed_params[{key!r}] is {value:g}; it must lie between "
@@ -142,8 +137,6 @@ def _unconstrained(link: Link, value: float, key: Any) -> float:
 
 def _names(block: BlockLayout, s: int, predictor: Predictor, term: str) -> list[str]:
     """What a coefficient may be called, on the scale of its link."""
-    if predictor.constant:
-        return []
     whole = f"{predictor.variable}[{term}]"
     if block.survival:
         own = predictor.variable == block.families[s].location and term != "Intercept"

@@ -358,13 +358,12 @@ def derived_variables(
     return variables, coords
 
 
-def _read_random(layout: Layout, block: BlockLayout, params: xr.Dataset, theta: np.ndarray) -> None:
+def _read_random(layout: Layout, block: BlockLayout, given: _Given, theta: np.ndarray) -> None:
     """The root of the random effects' covariance from what people read of them."""
-    names, components = random_names(layout, block), layout.components
-    sd = _read(params, names["random_sd"], components, names["random_term"], block.random)
-    corr, pairs = np.zeros((len(components), 0)), tuple(pair_names(block))
-    if pairs:
-        corr = _read(params, names["random_corr"], components, names["random_pair"], pairs)
+    names = random_names(layout, block)
+    sd, corr = given.read(names["random_sd"]), np.zeros((layout.k, 0))
+    if len(block.random) > 1:
+        corr = given.read(names["random_corr"])
     natural = from_moments(block, sd, corr)
     for values, number in zip(natural.T, block.roots, strict=True):
         predictor = block.predictors[number]
@@ -379,6 +378,36 @@ def component_labels(components: tuple[Hashable, ...]) -> np.ndarray:
     return np.array(components, dtype=int if plain else object)
 
 
+class _Given(NamedTuple):
+    """Parameters as a user gives them, and in the `form` in which the model gives its own."""
+
+    values: xr.Dataset
+    form: xr.Dataset
+
+    def read(self, name: str) -> np.ndarray:
+        """A variable along its dimensions in the form; by component alone if it is not there."""
+        if name not in self.values:
+            known = list(self.values.data_vars)
+            raise SpecError(f"params lack the variable {name!r}; they have {known}")
+        chosen = self.values[name]
+        dims = self.form[name].dims if name in self.form else ("component",)
+        for key in dims:
+            labels = self.form[key].values.tolist()
+            have = chosen[key].values.tolist() if key in chosen.coords else []
+            as_text = list(plain_components(tuple(labels)))
+            labels = as_text if have == as_text else labels
+            missing = [x for x in labels if x not in have]
+            if missing or len(have) != len(labels):
+                raise SpecError(f"params[{name!r}] has {key} {have}, but the model has {labels}")
+            chosen = chosen.isel({key: [have.index(x) for x in labels]})
+        if set(chosen.dims) != set(dims) or chosen.dtype.kind not in "fiu":
+            raise SpecError(
+                f"params[{name!r}] has the dimensions {chosen.dims} and holds {chosen.dtype}; "
+                f"numbers along {dims} are needed (choose one draw, for example)"
+            )
+        return np.asarray(chosen.transpose(*dims).values, dtype=float)
+
+
 def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
     """Theta (D,) from a Dataset such as `fit.params`.
 
@@ -388,28 +417,28 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
         If a variable, component or term is missing, a shared coefficient differs
         between its components, or a value is outside its range.
     """
-    layout = spec.layout
-    params = _written_from_shown(layout, _as_written(layout, params))
-    theta = np.zeros(layout.size)
+    layout, theta = spec.layout, np.zeros(spec.layout.size)
+    if not hasattr(params, "data_vars"):
+        msg = f"params must be an xarray Dataset like fit.params, not {type(params).__name__}"
+        raise SpecError(msg)
+    form = to_dataset(spec, theta)
+    given = _written_from_shown(layout, _Given(_as_written(layout, params, form), form))
     for block in layout.blocks:
-        dim = term_dim(layout, block)
         columns = coefficient_columns(block)
-        read = _thresholds(params, layout, block)
+        read = _thresholds(given, block)
         for predictor in block.linear():
-            terms = tuple(predictor.terms[j] for j in columns)
             values = np.zeros(predictor.index.shape)
-            values[:, columns] = _read(params, predictor.variable, layout.components, dim, terms)
+            values[:, columns] = given.read(predictor.variable)
             if block.thresholds is not None:
                 values[:, block.thresholds.column] = read[predictor.variable]
             _fill(theta, predictor, values, values)
         if block.random:
-            _read_random(layout, block, params, theta)
+            _read_random(layout, block, given, theta)
         for number, predictor in block.constants():
             if number in block.roots:
                 continue
             name = predictor.variable
-            natural = read[name] if name in read else _read(params, name, layout.components)
-            natural = natural[:, None]
+            natural = (read[name] if name in read else given.read(name))[:, None]
             link = parameter_link(block, number)
             has = predictor.index >= 0
             inside = (natural > link.lower) & (natural < link.upper)
@@ -423,17 +452,16 @@ def from_dataset(spec: MixtureSpec, params: xr.Dataset) -> np.ndarray:
                     f"between {link.lower:g} and {link.upper:g}"
                 )
             _fill(theta, predictor, link.forward(np.where(has, natural, 0.5)), natural)
-    _read_weights(spec, params, theta)
+    _read_weights(spec, given, theta)
     return theta
 
 
-def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[str, np.ndarray]:
+def _thresholds(params: _Given, block: BlockLayout) -> dict[str, np.ndarray]:
     """Intercepts and steps (S,) by variable, from the thresholds of a Dataset."""
     cuts = block.thresholds
     if cuts is None:
         return {}
-    dim = f"{cuts.variable}_between"
-    given = _read(params, cuts.variable, layout.components, dim, cuts.labels)
+    given = params.read(cuts.variable)
     steps = np.diff(given, axis=1)
     if not (np.isfinite(given).all() and (steps > 0).all()):
         raise SpecError(f"params[{cuts.variable!r}] is {given.tolist()}; thresholds increase")
@@ -441,8 +469,8 @@ def _thresholds(params: xr.Dataset, layout: Layout, block: BlockLayout) -> dict[
     return {block.locations[0].variable: -given[:, 0], **dict(zip(names, steps.T, strict=True))}
 
 
-def _written_from_shown(layout: Layout, params: xr.Dataset) -> xr.Dataset:
-    """The Dataset with the dispersions that follow from what is read in their place."""
+def _written_from_shown(layout: Layout, params: _Given) -> _Given:
+    """The parameters with the dispersions that follow from what is read in their place."""
     for block in layout.blocks:
         s = next((s for s, family in enumerate(block.families) if family.shown), 0)
         if (found := shown_dispersions(block, s)) is None:
@@ -450,64 +478,29 @@ def _written_from_shown(layout: Layout, params: xr.Dataset) -> xr.Dataset:
         shown, numbers = found
         own = {name: block.predictors[numbers[name]].variable for name in shown.names}
         given = {n: shown_variable(block, numbers[n], n, shown) for n in own}
-        lacking = [n for n, variable in own.items() if variable not in params]
-        if not lacking or any(name not in params for name in given.values()):
+        lacking = [n for n, variable in own.items() if variable not in params.values]
+        if not lacking or any(name not in params.values for name in given.values()):
             continue
-        values = {shown.names[n]: _read(params, v, layout.components) for n, v in given.items()}
-        written = shown.write(values)
+        written = shown.write({shown.names[n]: params.read(v) for n, v in given.items()})
         new = {own[name]: (("component",), written[name]) for name in lacking}
-        params = params.assign(new).assign_coords(component=component_labels(layout.components))
+        labels = component_labels(layout.components)
+        params = params._replace(values=params.values.assign(new).assign_coords(component=labels))
     return params
 
 
-def _as_written(layout: Layout, params: xr.Dataset) -> xr.Dataset:
+def _as_written(layout: Layout, params: xr.Dataset, form: xr.Dataset) -> xr.Dataset:
     """The Dataset under the model's own names, where draws were stored under plain ones."""
     names = [p.variable for block in layout.blocks for p in block.predictors]
-    names += [term_dim(layout, block) for block in layout.blocks]
-    names += [n for b in layout.blocks if b.random for n in random_names(layout, b).values()]
-    names += [b.thresholds.variable for b in layout.blocks if b.thresholds is not None]
-    names += [f"{b.thresholds.variable}_between" for b in layout.blocks if b.thresholds is not None]
-    have = {*getattr(params, "data_vars", ()), *getattr(params, "dims", ())}
+    names += map(str, form.variables)
+    have = {*params.data_vars, *params.dims}
     stored = {plain_name(n): n for n in names if n not in have and plain_name(n) in have}
     params = params.rename(stored) if stored else params
     for block in layout.blocks:  # draws have the intercept behind the thresholds beside them
         dim, hidden = term_dim(layout, block), {*block.terms}
         hidden -= {block.terms[j] for j in coefficient_columns(block)}
-        if hidden and dim in getattr(params, "coords", ()) and hidden <= {*params[dim].values}:
+        if hidden and dim in params.coords and hidden <= {*params[dim].values}:
             params = params.drop_sel({dim: list(hidden)})
     return params
-
-
-def _read(
-    params: xr.Dataset,
-    name: str,
-    components: tuple[Hashable, ...],
-    dim: str | None = None,
-    terms: tuple[str, ...] = (),
-) -> np.ndarray:
-    if not hasattr(params, "data_vars"):
-        msg = f"params must be an xarray Dataset like fit.params, not {type(params).__name__}"
-        raise SpecError(msg)
-    if name not in params:
-        raise SpecError(f"params lack the variable {name!r}; they have {list(params.data_vars)}")
-    chosen = params[name]
-    stored = "component" in chosen.coords and chosen["component"].values.tolist()
-    as_text = list(plain_components(components))
-    wanted: dict[str, Any] = {"component": as_text if stored == as_text else list(components)}
-    if dim is not None:
-        wanted[dim] = list(terms)
-    for key, labels in wanted.items():
-        have = chosen[key].values.tolist() if key in chosen.coords else []
-        missing = [x for x in labels if x not in have]
-        if missing or len(have) != len(labels):
-            raise SpecError(f"params[{name!r}] has {key} {have}, but the model has {labels}")
-        chosen = chosen.isel({key: [have.index(x) for x in labels]})
-    if set(chosen.dims) != set(wanted) or chosen.dtype.kind not in "fiu":
-        raise SpecError(
-            f"params[{name!r}] has the dimensions {chosen.dims} and holds {chosen.dtype}; numbers "
-            f"along {tuple(wanted)} are needed (choose one draw, for example)"
-        )
-    return np.asarray(chosen.transpose(*wanted).values, dtype=float)
 
 
 def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray, natural: np.ndarray) -> None:
@@ -532,17 +525,15 @@ def _fill(theta: np.ndarray, predictor: Predictor, values: np.ndarray, natural: 
         )
 
 
-def _read_weights(spec: MixtureSpec, params: xr.Dataset, theta: np.ndarray) -> None:
+def _read_weights(spec: MixtureSpec, given: _Given, theta: np.ndarray) -> None:
     layout = spec.layout
     if layout.concomitant_terms is not None:
-        alpha = _read(
-            params, "alpha", layout.components, "concomitant_term", layout.concomitant_terms
-        )
+        alpha = given.read("alpha")
         if not np.isfinite(alpha).all():
             raise SpecError(f"params['alpha'] has missing or infinite values: {alpha.tolist()}")
         alpha = alpha - alpha[0]
     else:
-        weight = _read(params, "weight", layout.components)
+        weight = given.read("weight")
         if not (weight > 0).all() or abs(weight.sum() - 1) > 1e-6:
             msg = f"params['weight'] is {weight.tolist()}; weights are positive and add up to one"
             raise SpecError(msg)
