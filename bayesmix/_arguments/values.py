@@ -113,16 +113,6 @@ def positive_pair(name: str, value: Any, error: type[ValueError]) -> None:
         raise error(f"{name}={shown(value)} is a width and a height in inches, such as (6, 4)")
 
 
-def column_name(name: str, value: Any) -> str | None:
-    """Take the name of a column, or None."""
-    if value is None or isinstance(value, str):
-        return value
-    raise SpecError(
-        f"{name}= takes the name of a column, not a {type(value).__name__}; put the values into "
-        f"the data, as in data.assign({name}=...), and give {name}={name!r}"
-    )
-
-
 def generator(seed: Any, error: type[ValueError] = SpecError) -> np.random.Generator:
     """Make a random generator from a seed: a non-negative integer, a Generator or None."""
     if seed is not None:
@@ -236,6 +226,9 @@ VALUES: dict[str, Check] = {
     "eps": share(1e-4, zero=True),
     "among": one_of("all", "events"),
     "per": one_of("row", "unit"),
+    "na_action": one_of("error", "drop", "fiml"),
+    "random_covariance": one_of("varying", "fixed", "proportional"),
+    "truncation": one_of("mixture", "component"),
 }
 
 # Errors of arguments that belong to one stage, wherever they stand.
@@ -260,6 +253,7 @@ WORDS: dict[str, str] = {
     "weights": _COLUMN,
     "labels": _COLUMN,
     "event": _COLUMN,
+    "id": _COLUMN,
     "formula": "a formula as text, such as 'y ~ x', or a list of bmx.Regression, one for each "
     "response; components with different covariates are nested=[('~ 0', 1), ('~ x', 1)]",
     "fixed": "a formula as text, such as '~ x'",

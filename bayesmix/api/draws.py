@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_DRAWS = 1000
 
 
-@door(error=FitError)
+@door(error=FitError, by=one_of("unit", "row"))
 class Draws(TimeQuantities):
     """Summaries of draws, their labels, how they were made and how well they predict."""
 
@@ -112,7 +112,6 @@ class Draws(TimeQuantities):
         True
         """
         whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
-        one_of("unit", "row")("by", by, FitError)
         return to_tree(self._drawn, predictive=predictive, seed=seed, by=by)
 
     def sensitivity(self, alpha: float = 0.01) -> pd.DataFrame:

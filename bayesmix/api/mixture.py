@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Self
 
-from bayesmix._arguments import door, shown
+from bayesmix._arguments import door
 from bayesmix.api.base import MODELS
 from bayesmix.api.model import Model
 from bayesmix.errors import SpecError
@@ -154,15 +154,7 @@ class Mixture(Model):
 def _regressions(
     formula: Any, family: Any, fixed: Any, nested: Any, dispersion: Any, covariance: Any
 ) -> tuple[Regression, ...]:
-    if isinstance(formula, Regression):
-        formula = [formula]
-    if isinstance(formula, (list, tuple)):
-        if not all(isinstance(r, Regression) for r in formula):
-            raise SpecError(
-                f"formula={shown(list(formula))}: a list has a bmx.Regression for each response. "
-                "Components with different covariates are blocks of one model: their common terms "
-                "in the formula, the others in nested=[('~ 0', 1), ('~ x', 1)]"
-            )
+    if not isinstance(formula, str):
         mine = {"fixed": fixed, "nested": nested}
         given = [n for n, v in mine.items() if v is not None]
         given += ["family"] if family != "gaussian" else []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, door, generator
+from bayesmix._arguments import door, generator, one_of
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Described
 from bayesmix.api.competing import CompetingRisksFit, CompetingRisksPosterior
@@ -31,7 +31,6 @@ from bayesmix.survival.occupancy import occupancy, reachable
 
 Models = Mapping[Hashable, EventTimes]
 Axis = tuple[str, Sequence[Any]]
-BY = ("final", "path")
 # Draws that tell whether some stay in a state.
 MOST_DRAWS = 1000
 
@@ -48,7 +47,7 @@ def _fits_of_states(_: str, fits: Any, __: type[ValueError]) -> None:
         )
 
 
-@door(error=FitError, fits=_fits_of_states)
+@door(error=FitError, fits=_fits_of_states, by=one_of("final", "path"))
 class MultiState(Described):
     r"""A multi-state model: competing events lead from each state to the next.
 
@@ -394,7 +393,6 @@ class MultiState(Described):
         *axes: Axis,
     ) -> pd.DataFrame:
         """Times to the ends of paths, or to final states."""
-        check_known(f"by={by!r}", by, BY)
         ends = self.finals if by == "final" else self._along.names
 
         def found(models: Models) -> np.ndarray:

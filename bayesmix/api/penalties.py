@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, door, generator
+from bayesmix._arguments import check_known, door, generator, one_of
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
@@ -147,7 +147,7 @@ class PenaltyPath(Described):
         return self.table
 
 
-@door(error=SpecError)
+@door(error=SpecError, penalty=one_of(*PENALTIES))
 def penalty_path(
     spec: Mixture,
     penalty: str = "lasso",
@@ -215,7 +215,6 @@ def penalty_path(
     if not scales or len(set(scales)) < len(scales) or not all(0 < s < np.inf for s in scales):
         msg = f"scale={scales} must be different positive numbers, such as [1, 0.3, 0.1, 0.03]"
         raise SpecError(msg)
-    check_known(f"penalty={penalty!r}", penalty, PENALTIES, SpecError)
     known = _terms(spec)
     wanted = known if terms is None else tuple(terms)
     strange = [t for t in wanted if t not in known]

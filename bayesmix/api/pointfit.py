@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, generator, whole_number
+from bayesmix._arguments import door, generator
 from bayesmix.api.base import model_of
 from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.estimates import Estimates
@@ -496,8 +496,7 @@ class PointFit(Estimates):
         (2, 5)
         """
         fitted = self._fitted
-        n = whole_number("draws", draws, "the number of draws", 1, FitError)
-        theta = np.broadcast_to(fitted.theta, (n, len(fitted.theta)))
+        theta = np.broadcast_to(fitted.theta, (int(draws), len(fitted.theta)))
         return impute(fitted.problem, theta, generator(seed, FitError))
 
     def relate(

@@ -369,12 +369,11 @@ def select(
     >>> bmx.select(spec, k=[1, 2, 3], seed=1).best("bic").k
     3
     """
-    if not isinstance(spec, Mixture):
-        named = isinstance(spec, CompetingRisks)
-        hint = (
-            "; the events are its components, and bmx.compare() chooses families" if named else ""
+    if isinstance(spec, CompetingRisks):
+        raise SpecError(
+            "select() takes a Mixture, not CompetingRisks; the events are its components, and "
+            "bmx.compare() chooses families"
         )
-        raise SpecError(f"select() takes a Mixture, not {type(spec).__name__}{hint}")
     if "init" in options:
         raise SpecError("select() makes its own starts for every k; leave init= out")
     methods.named(method, "point")

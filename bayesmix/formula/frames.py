@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import DataError, FormulaError, SpecError
+from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.flags import odd_numbers
 
 _SHOWN = 5
@@ -123,10 +123,7 @@ def select_rows(
     ------
     DataError
         For infinite values; for missing ones unless under "drop"; where no row is left.
-    SpecError
-        For an unknown `na_action`.
     """
-    check_na_action(na_action)
     missing = missing_values(data, columns)
     if not missing:
         return data, 0
@@ -146,12 +143,6 @@ _REMEDIES = {
     "fiml": "na_action='fiml' is for missing responses: fill these in, or leave the rows out with "
     "na_action='drop'",
 }
-
-
-def check_na_action(na_action: str) -> None:
-    """Refuse an unknown way to treat missing values."""
-    if na_action not in ("error", "drop", "fiml"):
-        raise SpecError(f"na_action={na_action!r} is unknown; use 'error', 'drop' or 'fiml'.")
 
 
 def missing_values(data: pd.DataFrame, columns: Iterable[str]) -> dict[str, np.ndarray]:

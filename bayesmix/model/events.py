@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import column_name, plain
+from bayesmix._arguments import plain
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
@@ -16,7 +16,6 @@ from bayesmix.formula.design import Design
 from bayesmix.formula.frames import (
     check_columns,
     check_data,
-    check_na_action,
     first_rows,
 )
 from bayesmix.formula.parser import ParsedFormula, parse_formula
@@ -36,7 +35,6 @@ from bayesmix.model.parts import Events, Part, Prepared, Read, Reading, Regressi
 from bayesmix.model.prepare import InUse, columns_of, complete, evaluated, rows_of
 from bayesmix.model.reading import Counted, described_rows, observe
 
-TRUNCATIONS = ("mixture", "component")
 Names = tuple[Hashable, ...]
 
 
@@ -55,15 +53,13 @@ def event_rows(
 
     Here formulas only tell which columns are in use; `prepare_components` checks them.
     """
-    check_na_action(na_action)
     mains = list(formula.values()) if isinstance(formula, Mapping) else [formula]
     extra = [f for d in (ancillary or {}).values() for f in d.values()]
     formulas = [parse_formula(text, "formula") for text in mains]
     others = [parse_formula(text, "ancillary") for text in (*extra, concomitant) if text]
     columns = columns_of([*formulas, *others], weights)
-    given = (column_name("event", event), column_name("weights", weights), None)
     needed = _needed(columns, formulas, na_action)
-    return rows_of(data, columns, needed, given, na_action, scope)
+    return rows_of(data, columns, needed, (event, weights, None), na_action, scope)
 
 
 def _needed(columns: Sequence[str], formulas: Sequence[ParsedFormula], na_action: str) -> list[str]:
@@ -87,8 +83,7 @@ def event_components(
         With what was given, what is allowed and what to do.
     """
     check_data(data)
-    given = (column_name("event", event), column_name("weights", weights))
-    check_columns(data, [c for c in given if c is not None])
+    check_columns(data, [event, *([] if weights is None else [weights])])
     partial = partial_codes(partial_events)
     return _components(data[event], event, family, partial), partial
 
@@ -119,8 +114,6 @@ def prepare_components(
     FormulaError, DataError, SpecError
         With what was given, what is allowed and what to do.
     """
-    if truncation not in TRUNCATIONS:
-        raise SpecError(f"truncation={truncation!r} is unknown; use one of {TRUNCATIONS}")
     names = tuple(families)
     formulas = _formulas(formula, names)
     extra = _ancillary(ancillary, names)
@@ -147,24 +140,21 @@ def prepare_components(
 # --- components ----------------------------------------------------------------------------
 
 
-def partial_codes(given: Any) -> dict[Hashable, tuple[Hashable, ...]]:
+def partial_codes(given: Mapping[Hashable, Sequence[Hashable]] | None) -> dict[Hashable, Names]:
     """The events that each code of the event column may stand for.
 
     Raises
     ------
     SpecError
-        If it is no mapping of codes to sequences of events.
+        If a code stands for no event.
     """
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(
-        isinstance(v, Sequence) and not isinstance(v, str) and len(v) > 0 for v in given.values()
-    ):
+    codes = {code: tuple(events) for code, events in (given or {}).items()}
+    if not all(codes.values()):
         raise SpecError(
             f"partial_events={given!r} must map a code of the event column to the events it may "
             "be, such as {'a_or_b': ['a', 'b']}"
         )
-    return {code: tuple(events) for code, events in given.items()}
+    return codes
 
 
 def _components(
@@ -259,12 +249,7 @@ def _formulas(given: Any, names: Names) -> list[ParsedFormula]:
 
 def _ancillary(given: Any, names: Names) -> list[dict[str, ParsedFormula]]:
     """Formulas of other parameters, by event and name."""
-    given = {} if given is None else given
-    if not isinstance(given, Mapping) or not all(isinstance(d, Mapping) for d in given.values()):
-        raise SpecError(
-            f"ancillary={given!r} must map events to formulas of their parameters, such as "
-            "{'death': {'shape': '~ sex'}}"
-        )
+    given = given or {}
     unknown = [c for c in given if c not in names]
     if unknown:
         raise SpecError(f"ancillary= names {unknown}, but the events are {list(names)}")

@@ -35,15 +35,16 @@ def hold(spec: MixtureSpec, given: Mapping[tuple[Hashable, str], float]) -> Mixt
     SpecError
         If there is no such parameter, or its value is outside its range.
     """
-    if not isinstance(given, Mapping):
-        raise SpecError(f"fixed_params={given!r} must be a dict {{(component, parameter): value}}")
     held: dict[int, float] = {}
     weights = np.full(spec.k, np.nan)
     for key, value in given.items():
-        s, name = _resolve(spec, key)
-        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
-            msg = f"fixed_params[{key!r}] is {value!r}; a held value must be a finite number"
-            raise SpecError(msg)
+        component, name = key
+        if component not in spec.components:
+            raise SpecError(
+                f"fixed_params has the key {key!r}; keys are (component, parameter) with a "
+                f"component of {list(spec.components)}"
+            )
+        s = spec.components.index(component)
         if name == "weight" and spec.layout.concomitant_terms is None and spec.k > 1:
             weights[s] = value
         else:
@@ -68,16 +69,6 @@ def hold_at(spec: MixtureSpec, positions: Mapping[int, float]) -> MixtureSpec:
     held = {**spec.held, **positions}
     layout = _distinguish(spec.layout, held, np.full(spec.k, np.nan))
     return replace(spec, held=held, layout=layout)
-
-
-def _resolve(spec: MixtureSpec, key: Any) -> tuple[int, str]:
-    pair = isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], str)
-    if not pair or key[0] not in spec.components:
-        raise SpecError(
-            f"fixed_params has the key {key!r}; keys are (component, parameter) with a component "
-            f"of {list(spec.components)}"
-        )
-    return spec.components.index(key[0]), key[1]
 
 
 def _check_weights(weights: np.ndarray) -> None:

@@ -23,7 +23,6 @@ from bayesmix.formula.times import Times
 from bayesmix.model.blocks import FamilyBlocks, family_blocks
 from bayesmix.model.kinds import COMPETING, MIXTURE, Kind
 
-COVARIANCES = ("varying", "fixed", "proportional")
 LOCATED = ("varying", "fixed", "nested")  # designs of the locations
 
 
@@ -78,9 +77,6 @@ class Regression:
 
     def __post_init__(self) -> None:
         """Read a dict of families."""
-        if self.random_covariance not in COVARIANCES:
-            msg = f"random_covariance={self.random_covariance!r} is unknown; use {COVARIANCES}"
-            raise SpecError(msg)
         object.__setattr__(self, "family", family_blocks(self.family))
 
 
@@ -350,20 +346,11 @@ class Prepared:
         return self.table[list(self.columns)]
 
 
-def nested_pairs(nested: Any) -> list[tuple[str, int]]:
+def nested_pairs(nested: Sequence[tuple[str, int]] | None) -> list[tuple[str, int]]:
     """Formulas and sizes of the nested blocks, checked."""
-    if nested is None:
-        return []
-    wrong = not isinstance(nested, (list, tuple)) or any(
-        not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in nested
-    )
-    if wrong:
-        raise SpecError(
-            f"nested={nested!r} must be a list of (formula, number of components) pairs, such as "
-            "[('~ x', 1), ('~ 0', 2)]"
-        )
-    for text, size in nested:
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+    pairs = [(text, int(size)) for text, size in nested or ()]
+    for text, size in pairs:
+        if size < 1:
             msg = f"the nested block {text!r} has size {size!r}; a size is an integer of at least 1"
             raise SpecError(msg)
-    return [(text, int(size)) for text, size in nested]
+    return pairs

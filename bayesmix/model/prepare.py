@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bayesmix._arguments import column_name
 from bayesmix.errors import FormulaError, SpecError, warn
 from bayesmix.formula.constants import Constants
 from bayesmix.formula.design import Design
@@ -16,7 +15,6 @@ from bayesmix.formula.frames import (
     build_units,
     check_columns,
     check_data,
-    check_na_action,
     select_rows,
 )
 from bayesmix.formula.parser import ParsedFormula, parse_formula
@@ -35,12 +33,12 @@ def prepare(
     regressions: Sequence[Regression],
     data: pd.DataFrame,
     *,
-    concomitant: str | None,
-    group: str | None,
-    weights: str | None,
-    labels: str | None,
-    na_action: str,
     scope: Scope,
+    concomitant: str | None = None,
+    group: str | None = None,
+    weights: str | None = None,
+    labels: str | None = None,
+    na_action: str = "error",
     known: Sequence[dict[str, Any]] | None = (),
 ) -> Prepared:
     """Read the formulas and evaluate them on the data.
@@ -53,12 +51,10 @@ def prepare(
     FormulaError, DataError, SpecError
         With what was given, what is allowed and what to do.
     """
-    check_na_action(na_action)
     if not regressions:
         raise SpecError("a mixture needs at least one Regression; the list given is empty")
     parsed = [_parse(r) for r in regressions]
-    group = _one_group(column_name("group", group), [p.formula for p in parsed])
-    given = (column_name("labels", labels), column_name("weights", weights), group)
+    group = _one_group(group, [p.formula for p in parsed])
     beside = [] if concomitant is None else [parse_formula(concomitant, "concomitant")]
     for p in parsed:  # a response does not explain itself, in the other formulas either
         for other in (*p.every[1:], *beside):
@@ -73,7 +69,7 @@ def prepare(
     check_data(data)
     data = data.copy(deep=False)  # the user's may change
     data.attrs = {}  # else copied with every column that is looked at
-    check_columns(data, [c for c in given if c is not None])
+    check_columns(data, [c for c in (labels, weights, group) if c is not None])
 
     def read(counted: Counted) -> tuple[Part, ...]:
         for name in (group, labels):

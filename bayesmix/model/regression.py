@@ -250,20 +250,14 @@ def _consecutive(sizes: Sequence[int]) -> list[tuple[int, ...]]:
 def _dispersion_sets(
     given: Any, k: int, families: tuple[Family, ...]
 ) -> tuple[tuple[int, ...], ...]:
-    if isinstance(given, str) and given == "varying":
-        return tuple((s,) for s in range(k))
-    sizes = list(given) if isinstance(given, (list, tuple)) else None
-    if isinstance(given, str) and given == "fixed":
-        sizes = [k]
-    whole = sizes is not None and all(
-        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in sizes
-    )
-    if not whole or sizes is None or sum(sizes) != k:
+    word = given if isinstance(given, str) else ""
+    sizes = list(map(int, {"varying": [1] * k, "fixed": [k], "": given}.get(word, ())))
+    if sum(sizes) != k or min(sizes) < 1:
         raise SpecError(
             f"dispersion={given!r} is not understood; use 'varying', 'fixed', or the sizes of "
             f"consecutive blocks that add up to k={k}"
         )
-    if not any(f.dispersions or f.cuts for f in families):
+    if word != "varying" and not any(f.dispersions or f.cuts for f in families):
         names = " and ".join(dict.fromkeys(f.name for f in families))
         msg = f"dispersion={given!r}: {names} has no dispersion to share; leave dispersion= out"
         raise SpecError(msg)

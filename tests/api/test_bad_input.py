@@ -497,7 +497,7 @@ SPECS = {
     "na_action": (
         lambda: model(na_action="omit"),
         SpecError,
-        "'omit' .* 'error', 'drop' or 'fiml'",
+        "'omit' .*'error', 'drop', 'fiml'",
     ),
     "survival": (lambda: model("surv(exp(y)) ~ z"), SpecError, "not a distribution of times"),
     "several and family": (

@@ -99,16 +99,8 @@ def distal(
         codes = pd.factorize(table[name])[0].astype(float)[:, None]
         constant_in_units(codes, units, f"the outcome's variable {name!r}", "in distal()")
     own = {} if weights is None else {weights: spec.prepared.weight}
-    prepared = prepare(
-        [regression],
-        replaced(table.iloc[units.first], own),
-        concomitant=None,
-        group=None,
-        weights=weights,
-        labels=None,
-        na_action="error",
-        scope=scope,
-    )
+    rows = replaced(table.iloc[units.first], own)
+    prepared = prepare([regression], rows, weights=weights, scope=scope)
     made = assemble(prepared, spec.k)
     apart = tuple((s,) for s in range(spec.k))
     layout = replace(made.layout, components=spec.components, symmetric=apart)

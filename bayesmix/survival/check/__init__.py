@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, column_name, door, plain
+from bayesmix._arguments import door, plain
 from bayesmix._arguments.printing import wrapped
 from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.formula.calls import is_surv
@@ -19,7 +19,6 @@ from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.times import EXACT, INTERVAL, LEFT, NOTHING, RIGHT, Times
 from bayesmix.formula.tokens import parted
-from bayesmix.model.events import TRUNCATIONS
 from bayesmix.model.histories import pieces_of, pieces_text
 from bayesmix.survival.check.consistency import check_subjects, check_together
 from bayesmix.survival.check.events import EventColumn, read_events
@@ -141,15 +140,13 @@ def check_survival(
     """
     scope = Scope.capture(2)
     check_data(data)
-    check_known(f"truncation={truncation!r}", truncation, TRUNCATIONS, SpecError)
-    event, subject = column_name("event", event), column_name("id", id)
     texts = _texts(response, event)
     read = {text: read_columns(text, data, scope) for text in dict.fromkeys(texts.values())}
-    column, readings = _compare(data, texts, read, event, subject, partial_events)
+    column, readings = _compare(data, texts, read, event, id, partial_events)
     found: list[Reading | EventColumn] = [*read.values(), column]
     problems = [text for each in found for text in each.problems]
     notes = [text for each in found for text in each.notes]
-    for reading in read.values() if subject is None else ():
+    for reading in read.values() if id is None else ():
         if reading.readable.all():
             times = Times(reading.lower, reading.upper, reading.entry)
             if (pieces := pieces_of(data, times, _columns_of(texts))) is not None:
