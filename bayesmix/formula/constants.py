@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Constants:
     ) -> None:
         """Go through the blocks until no function lacks a constant; outer ones wait for inner."""
         while waiting := [(b, f) for b in bound if (f := _unsettled(b, data)) is not None]:
-            task = _Look(tuple(b for b, _ in waiting), self.weights, table)
+            task = partial(_looked, [b for b, _ in waiting], self.weights, table)
             parts = list(stream.map(task))
             for i, (_, function) in enumerate(waiting):
                 function.settle(function.joined([part[i] for part in parts]))
@@ -95,22 +96,18 @@ def _unsettled(bound: BoundExpression, data: pd.DataFrame) -> Stateful | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Look:
+def _looked(
+    expressions: Sequence[BoundExpression], weights: str | None, table: Table | None, block: Block
+) -> list[np.ndarray]:
     """What the rows of a block contribute to the constants of some expressions."""
+    frame = block.frame if table is None else table(block.frame)
+    w = np.ones(len(frame)) if weights is None else frame[weights].to_numpy(float)
+    return [_sums(bound, frame, w) for bound in expressions]
 
-    bound: tuple[BoundExpression, ...]
-    weights: str | None
-    table: Table | None
 
-    def __call__(self, block: Block) -> list[np.ndarray]:
-        frame = block.frame if self.table is None else self.table(block.frame)
-        return [self._sums(bound, frame) for bound in self.bound]
-
-    def _sums(self, bound: BoundExpression, frame: pd.DataFrame) -> np.ndarray:
-        w = np.ones(len(frame)) if self.weights is None else frame[self.weights].to_numpy(float)
-        try:
-            bound(frame)
-        except Unsettled as met:
-            return met.function.sums(met.x, w)
-        raise AssertionError(bound.expression.text)
+def _sums(bound: BoundExpression, frame: pd.DataFrame, w: np.ndarray) -> np.ndarray:
+    try:
+        bound(frame)
+    except Unsettled as met:
+        return met.function.sums(met.x, w)
+    raise AssertionError(bound.expression.text)

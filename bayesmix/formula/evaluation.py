@@ -18,7 +18,7 @@ import numpy as np
 from bayesmix.errors import FormulaError
 from bayesmix.formula.frames import numeric_values
 
-ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -28,16 +28,12 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Pow: operator.pow,
     ast.BitAnd: operator.and_,
     ast.BitOr: operator.or_,
-}
-COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-}
-SIGNS: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,
     ast.Invert: operator.invert,
@@ -110,7 +106,7 @@ def _reason(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, bytes | complex):
         return f"{node.value!r} is neither a number nor a text"
     known = (*_LEAVES, ast.BinOp, ast.UnaryOp, ast.List, ast.Tuple)
-    if isinstance(node, known) or type(node) in {*ARITHMETIC, *COMPARISONS, *SIGNS}:
+    if isinstance(node, known) or type(node) in OPERATORS:
         return None
     return _REFUSED.get(
         type(node), f"Python's syntax {type(node).__name__!r} has no meaning in a formula"
@@ -144,13 +140,13 @@ def value_of(
                 given = {word.arg: value(word.value) for word in node.keywords if word.arg}
                 return _call(functions[name], [value(item) for item in node.args], given)
             case ast.UnaryOp():
-                return SIGNS[type(node.op)](_number(value(node.operand)))
+                return OPERATORS[type(node.op)](_number(value(node.operand)))
             case ast.Compare():
                 left, right = value(node.left), value(node.comparators[0])
-                return COMPARISONS[type(node.ops[0])](left, right)
+                return OPERATORS[type(node.ops[0])](left, right)
         total, rest = node, []
         while isinstance(total, ast.BinOp):  # a long sum is no deep recursion
-            rest.append((ARITHMETIC[type(total.op)], total.right))
+            rest.append((OPERATORS[type(total.op)], total.right))
             total = total.left
         result = value(total)
         for operation, right in reversed(rest):

@@ -175,9 +175,14 @@ class Rows:
         return int((~self.informed).sum())
 
     @property
+    def counts(self) -> np.ndarray | None:
+        """The case weights of the rows, (n,); None where there are none."""
+        return None if self.weight is None else self.weight[self.units.codes]
+
+    @property
     def row_weights(self) -> np.ndarray:
         """The case weights of the rows, (n,); one where there are none."""
-        return np.ones(self.n) if self.weight is None else self.weight[self.units.codes]
+        return np.ones(self.n) if self.counts is None else self.counts
 
     @property
     def unit_weights(self) -> np.ndarray:

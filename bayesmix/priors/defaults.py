@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +21,6 @@ from bayesmix.priors.log_density import PriorModel
 # Values farther from the median than so many robust standard deviations are moved there.
 REACH = 3.0
 ROBUST = 1.4826
-
-
-def row_weight(weight: np.ndarray | None, codes: np.ndarray) -> np.ndarray | None:
-    """Case weights of rows (n,) from those of units (U,) and the unit of each row."""
-    return None if weight is None else weight[codes]
 
 
 def weighted_mean(x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
@@ -134,14 +130,14 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     """
     single: dict[int, tuple[Prior, Link]] = {}
     mine = spec.rows.sample
-    weight = row_weight(mine.weight, mine.units.codes)
     blocks = zip(standard.layout.blocks, standard.rows.sample.blocks, mine.blocks, strict=True)
     for block, every, given in blocks:
-        rows, count = every.seen(weight)  # a missing response says nothing of its covariates
-        widths = 1 / clipped_share(given.seen(None)[0].matrix, count)
-        _default_coefficients(block, rows, widths, count, single)
+        # A missing response says nothing of its covariates.
+        seen = _Seen(block, *every.seen(mine.counts))
+        widths = 1 / clipped_share(given.seen(None)[0].matrix, seen.weight)
+        single |= dict(_default_coefficients(seen, widths))
         if not block.survival:
-            _default_dispersions(block, rows, count, single)
+            single |= dict(_default_dispersions(seen))
     everything = frozenset(range(spec.layout.size))
     if spec.k == 1:
         return PriorModel(single, None, None, everything)
@@ -152,43 +148,43 @@ def default_priors(spec: MixtureSpec, standard: MixtureSpec) -> PriorModel:
     return PriorModel(single, None, WIDE * widths, everything)
 
 
-def _default_coefficients(
-    block: BlockLayout,
-    rows: BlockRows,
-    widths: np.ndarray,
-    weight: np.ndarray | None,
-    single: dict[int, tuple[Prior, Link]],
-) -> None:
-    centres = _centres_of_times if block.survival else _centres
-    for s in range(len(block.families)):
-        for predictor, mu, sigma, unit in centres(block, rows, s, weight):
-            level = _level(rows, predictor)
-            for j in np.flatnonzero(predictor.index[s] >= 0):
-                own = sigma if predictor.terms[j] == "Intercept" else WIDE * unit * widths[j]
-                normal = Prior("normal", mu=float(mu * level[j]), sigma=float(own))
-                single[int(predictor.index[s, j])] = (normal, get_link("identity"))
+class _Seen(NamedTuple):
+    """A response with its rows in which it was observed, and their case weights (n,)."""
+
+    block: BlockLayout
+    rows: BlockRows
+    weight: np.ndarray | None
 
 
+type Single = Iterator[tuple[int, tuple[Prior, Link]]]
 type Centre = tuple[Predictor, float, float, float]
 
 
-def _centres(
-    block: BlockLayout, rows: BlockRows, s: int, weight: np.ndarray | None
-) -> Iterator[Centre]:
+def _default_coefficients(seen: _Seen, widths: np.ndarray) -> Single:
+    centres = _centres_of_times if seen.block.survival else _centres
+    for s in range(len(seen.block.families)):
+        for predictor, mu, sigma, unit in centres(seen, s):
+            level = _level(seen.rows, predictor)
+            for j in np.flatnonzero(predictor.index[s] >= 0):
+                own = sigma if predictor.terms[j] == "Intercept" else WIDE * unit * widths[j]
+                normal = Prior("normal", mu=float(mu * level[j]), sigma=float(own))
+                yield int(predictor.index[s, j]), (normal, get_link("identity"))
+
+
+def _centres(seen: _Seen, s: int) -> Iterator[Centre]:
     """Linear predictors of a component, where each is with how much spread, and its unit."""
-    for number, slot in enumerate(block.located(s)):
-        mu, unit = _response_scale(block, rows, s, number, weight)
-        yield block.predictors[slot], mu, WIDE * unit, unit
+    for number, slot in enumerate(seen.block.located(s)):
+        mu, unit = _response_scale(seen, s, number)
+        yield seen.block.predictors[slot], mu, WIDE * unit, unit
 
 
-def _centres_of_times(
-    block: BlockLayout, rows: BlockRows, s: int, weight: np.ndarray | None
-) -> Iterator[Centre]:
+def _centres_of_times(seen: _Seen, s: int) -> Iterator[Centre]:
     """Every parameter of a survival time is linear on its link's scale.
 
     Levels of locations are centred at the families' rough starts, those of other
     parameters have the families' own priors, on the link's scale.
     """
+    block, rows, weight = seen
     family = block.families[s]
     obs = rows.observed[block.keys[s]].take(as_copies(weight))
     begin = family.starting(obs)
@@ -224,24 +220,20 @@ def predictor_unit(spec: MixtureSpec, number: int, s: int, predictor: int) -> fl
     block, mine = spec.layout.blocks[number], spec.rows.sample
     if block.survival:
         return 1.0
-    rows, count = mine.blocks[number].seen(row_weight(mine.weight, mine.units.codes))
-    return _response_scale(block, rows, s, block.located(s).index(predictor), count)[1]
+    seen = _Seen(block, *mine.blocks[number].seen(mine.counts))
+    return _response_scale(seen, s, block.located(s).index(predictor))[1]
 
 
-def _response_scale(
-    block: BlockLayout, rows: BlockRows, s: int, number: int, weight: np.ndarray | None
-) -> tuple[float, float]:
+def _response_scale(seen: _Seen, s: int, number: int) -> tuple[float, float]:
     """Where a location's linear predictors are: the link of the mean response, and their unit."""
+    block, rows, weight = seen
     family = block.families[s]
-    link = family.parameters[number].link
+    link, obs = family.parameters[number].link, rows.observed[block.keys[s]]
+    shift = 0.0 if rows.offset is None else float(weighted_mean(rows.offset, weight))
     if family.levels:
-        centre = _level_centre(family, link, rows.observed[block.keys[s]].y, number, weight)
-        return centre - (
-            0.0 if rows.offset is None else float(weighted_mean(rows.offset, weight))
-        ), 1.0
+        return _level_centre(family, link, obs.y, number, weight) - shift, 1.0
     if len(family.locations) > 1 and family.units is None:
         return 0.0, 1.0
-    obs = rows.observed[block.keys[s]]
     y, trials = obs.y, obs.trials
     if y.ndim > 1:
         y, there = y[:, number], ~np.isnan(y[:, number])
@@ -252,12 +244,10 @@ def _response_scale(
         mean = (n * mean + 0.5) / (n * float(weighted_mean(trials, weight)) + 1)
     if link.name == "identity":
         return mean, float(weighted_sd(y, weight)) or 1.0
-    if block.families[s].mean is None:
+    if family.mean is None:
         return 0.0, 1.0
     inside = min(max(mean, link.lower + 1e-6), link.upper - 1e-6)
-    centre = float(link.forward(np.asarray(inside)))
-    if rows.offset is not None:
-        centre -= float(weighted_mean(rows.offset, weight))
+    centre = float(link.forward(np.asarray(inside))) - shift
     # The inverse link's unit is that of one over the response.
     return centre, abs(centre) if link.name == "inverse" else 1.0
 
@@ -274,12 +264,8 @@ def _level_centre(
     return float(np.log(counts[number + 1] / counts[0]))
 
 
-def _default_dispersions(
-    block: BlockLayout,
-    rows: BlockRows,
-    weight: np.ndarray | None,
-    single: dict[int, tuple[Prior, Link]],
-) -> None:
+def _default_dispersions(seen: _Seen) -> Single:
+    block, rows, weight = seen
     assert rows.response is not None
     y = rows.response.y[as_copies(weight)]
     for s, family in enumerate(block.families):
@@ -290,4 +276,4 @@ def _default_dispersions(
         for parameter, slot in zip(family.dispersions, slots, strict=True):
             at = int(block.predictors[slot].index[s, 0])
             link = parameter_link(block, slot)
-            single[at] = (known.get(parameter.name, GENERAL[support(link)]), link)
+            yield at, (known.get(parameter.name, GENERAL[support(link)]), link)

@@ -35,6 +35,7 @@ class Partitions:
     frame: Any
     small: int = -1
     words = "a dask frame"
+    together = "Put them together first: data.shuffle({group!r})"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,10 +45,6 @@ class Partitions:
     def count(self) -> int:
         """The number of rows."""
         return int(self._first[-1])
-
-    def together(self, group: str) -> str:
-        """What puts the rows of a group in one partition."""
-        return f"Put them together first: data.shuffle({group!r})"
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Partitions:  # noqa: ARG002
         """The same rows with some columns, kept where they are."""

@@ -39,14 +39,11 @@ class Saved:
     group: str | None
     n: int
     files: Files | None
+    together = "Sort the files by {group!r}"  # they were together before
 
     def count(self) -> int:
         """The number of rows."""
         return self.n
-
-    def together(self, group: str) -> str:
-        """They were together before."""
-        return f"Sort the files by {group!r}"
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Source:
         """The same rows with some columns."""

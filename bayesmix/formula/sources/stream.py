@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
@@ -35,8 +36,9 @@ class Source(Protocol):
         """The number of rows."""
         ...
 
-    def together(self, group: str) -> str:
-        """What the user does so that the rows of a group are in one block."""
+    @property
+    def together(self) -> str:
+        """What the user does so that the rows of a `{group!r}` are in one block."""
         ...
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Source:
@@ -118,22 +120,16 @@ class Stream:
         """The results of a task for the complete rows of every block, in order."""
         if not self.drops:
             return self.source.map(task, n_threads)
-        found = self.source.map(_Complete(task, self.needed), n_threads)
+        found = self.source.map(partial(_of_complete, task, self.needed), n_threads)
         return (made for made in found if made is not None)
 
 
-@dataclass(frozen=True)
-class _Complete:
-    """A task for the rows that are complete."""
-
-    task: Callable[[Block], Any]
-    needed: tuple[str, ...]
-
-    def __call__(self, block: Block) -> Any:
-        rows = complete_rows(block.frame, self.needed)
-        if not rows.any():
-            return None
-        return self.task(block if rows.all() else block._replace(frame=block.frame[rows]))
+def _of_complete[T](task: Callable[[Block], T], needed: Sequence[str], block: Block) -> T | None:
+    """The result of a task for the rows that are complete; None without any."""
+    rows = complete_rows(block.frame, needed)
+    if not rows.any():
+        return None
+    return task(block if rows.all() else block._replace(frame=block.frame[rows]))
 
 
 def complete_rows(frame: pd.DataFrame, needed: Sequence[str]) -> pd.Series:

@@ -55,7 +55,7 @@ def surveyed(
     given, source = source, source.chosen(tuple(columns), group)
     share = SAMPLE / max(source.count(), 1)
     look = _Look(tuple(needed), group, weights, na_action, share)
-    seen = _Seen(group, source.together(str(group)))
+    seen = _Seen(group, source.together.format(group=group))
     for found in source.map(look):
         seen.add(found)
     if not seen.totals.n:

@@ -52,6 +52,7 @@ class Table:
     index: np.ndarray | None = None
     group: str | None = None
     files: Files | None = None
+    together = "Sort the rows by {group!r}"  # `chosen` has done so
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,10 +62,6 @@ class Table:
     def count(self) -> int:
         """The number of rows."""
         return int(self.table.num_rows)
-
-    def together(self, group: str) -> str:
-        """What puts the rows of a group together: nothing is needed."""
-        return f"Sort the rows by {group!r}"
 
     def chosen(self, columns: tuple[str, ...], group: str | None) -> Table:
         """The same rows with some columns, sorted by the group where its rows are apart."""
@@ -116,6 +113,10 @@ class Files:
     small: int = SMALL
     columns: tuple[str, ...] | None = None
     group: str | None = None
+    together = (
+        "The data are too large to be sorted in memory. Sort the files by {group!r} first, as with "
+        "polars.scan_parquet(...).sort(...).sink_parquet(...)"
+    )
 
     @cached_property
     def _dataset(self) -> Any:
@@ -170,13 +171,6 @@ class Files:
         dataset = self._dataset
         with _readable(self.words):
             return int(dataset.count_rows())
-
-    def together(self, group: str) -> str:
-        """What puts the rows of a group together."""
-        return (
-            f"The data are too large to be sorted in memory. Sort the files by {group!r} first, as "
-            "with polars.scan_parquet(...).sort(...).sink_parquet(...)"
-        )
 
     def whole(self, columns: tuple[str, ...]) -> Table:
         """All rows of some columns, in memory."""

@@ -13,8 +13,8 @@ parameters by a `Map`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import replace
+from functools import partial, reduce
 from typing import Any
 from uuid import uuid4
 
@@ -91,7 +91,7 @@ def _turned(
 ) -> tuple[tuple[Block, ...], np.ndarray | None, Turns, tuple[Map, Map]]:
     """Blocks and concomitants there, how other rows get there, and theta's ways back and there."""
     rows = spec.rows.sample
-    weight = _shares(None if rows.weight is None else rows.weight[rows.units.codes], rows.n)
+    weight = _shares(rows.counts, rows.n)
     made = [
         _standard_block(spec, layout, data, weight, measured)
         for layout, data in zip(spec.layout.blocks, rows.blocks, strict=True)
@@ -125,24 +125,16 @@ def _whole_constant(spec: MixtureSpec, turns: Turns, by_row: np.ndarray) -> floa
     same = len(by_row) and (by_row == by_row[0]).all()
     if plain and same and (not by_row[0] or given.resampled is None):
         return float(by_row[0]) * spec.n_obs
-    task = _UnitSum(without_rows(spec), turns)
-    return float(sum(given.stream.map(task)))
+    return float(sum(given.stream.map(partial(_of_block, without_rows(spec), turns))))
 
 
-@dataclass(frozen=True)
-class _UnitSum:
+def _of_block(spec: MixtureSpec, turns: Turns, block: Streamed) -> float:
     """The part of one block in that sum."""
-
-    spec: MixtureSpec
-    turns: Turns
-
-    def __call__(self, block: Streamed) -> float:
-        rows = read_block(self.spec, block)
-        total = np.zeros(rows.n)
-        triples = zip(self.turns.layout.blocks, self.turns.blocks, rows.blocks, strict=True)
-        for layout, turn, own in triples:
-            total += log_unit(turn.units, layout, own, _by_row(rows))
-        return _unit_sum(rows.units.sums(total), rows)
+    rows = read_block(spec, block)
+    total = np.zeros(rows.n)
+    for layout, turn, own in zip(turns.layout.blocks, turns.blocks, rows.blocks, strict=True):
+        total += log_unit(turn.units, layout, own, _by_row(rows))
+    return _unit_sum(rows.units.sums(total), rows)
 
 
 def _by_row(rows: Rows) -> np.ndarray | None:
@@ -165,9 +157,7 @@ def _standard_block(
         weight = _shares(weight * rows.there, len(rows.there))
     effects = _turned_effects(spec, layout, rows, weight)
     turned = orthogonal(rows.matrix, absorbs, weight, kinds)
-    mine = spec.rows.sample
-    allowed = _by_row(mine)
-    counts = None if mine.weight is None else mine.weight[mine.units.codes]
+    allowed, counts = _by_row(spec.rows.sample), spec.rows.sample.counts
 
     def made(units: Units, changes: tuple[Change, ...]) -> tuple[Block, Rules]:
         block = made_block(layout, rows, turned, effects, units, changes, allowed)
