@@ -18,7 +18,7 @@ import bayesmix as bmx
 from bayesmix.arrays import Symbol, plain
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families import REGRESSIONS as FAMILIES
-from bayesmix.families import Observed, family
+from bayesmix.families import TIMES, Observed, family
 from bayesmix.families.links import LINKS, get_link
 from bayesmix.families.start import search_start
 from bayesmix.formula.response import Response
@@ -578,8 +578,37 @@ def test_simulation_where_a_formula_would_cancel():
     assert y.var() == pytest.approx(4.0, rel=0.03)
     ends = family("beta").simulate(rng, mu=np.array([0.0, 1.0]), phi=6.0)
     np.testing.assert_allclose(ends, [0.0, 1.0], atol=1e-15)
-    tiny = family("gamma").simulate(rng, mu=np.full(1000, 1.0), shape=1e-3)
-    assert (tiny > 0).all()
+    for shape, below, above in ((1e-3, 0, 1e9), (1e-310, 0, 1e-300), (np.inf, 0.999, 1.001)):
+        y = family("gamma").simulate(rng, mu=np.full(1000, 1.0), shape=shape)
+        assert ((y > below) & (y < above)).all()
+    y = family("beta").simulate(rng, mu=np.full(10_000, 0.3), phi=1e-310)
+    assert y.mean() == pytest.approx(0.3, abs=0.02)
+    assert family("negative_binomial").simulate(rng, mu=np.full(99, 4.0), alpha=1e-310).max() == 0
+
+
+@pytest.mark.parametrize(("mu", "shape"), [(1e160, 1.0), (2.0, 1e-20)])
+def test_inverse_gaussian_draws_of_a_large_mean_over_the_shape_are_levy_ones(mu, shape):
+    rng = np.random.default_rng(8)
+    y = family("inverse_gaussian").simulate(rng, mu=np.full(5000, mu), shape=shape)
+    assert stats.kstest(y / shape, stats.levy.cdf).pvalue > 0.01
+
+
+# Of a hurdle's counts with the smallest alpha most are beyond all numbers; a spline needs knots.
+EXTREME = {*FAMILIES, *TIMES} - {"hurdle_negative_binomial", "spline", "cured", "zero", "point"}
+
+
+@np.errstate(all="ignore")
+@pytest.mark.parametrize("name", sorted(EXTREME))
+def test_draws_at_extreme_parameters_are_responses(name):
+    f, rng = family(name), np.random.default_rng(9)
+    extra = {"trials": np.full(50, 6.0)} if of_trials(name) else {}
+    real = f.valid is None and not f.is_survival
+    for p in f.parameters:
+        low, high = max(p.link.lower, -1e300), min(p.link.upper, 1e300)
+        for value in (low + 1e-310, high * (1 - 1e-16), 1e-310):
+            natural = {**f.example, p.name: value}
+            y = f.simulate(rng, **{k: np.full(50, v) for k, v in natural.items()}, **extra)
+            assert ((y >= 0) | (real & ~np.isnan(y))).all()
 
 
 def test_the_mean_of_student_t_exists_above_one_degree_of_freedom():

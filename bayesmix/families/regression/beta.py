@@ -82,7 +82,7 @@ def start(y: np.ndarray) -> dict:
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Draw responses; one too near 0 or 1 for a number becomes the nearest inside."""
-    tiny = np.finfo(float).tiny
+    tiny, phi = np.finfo(float).tiny, np.clip(phi, 1e-290, 1e300)
     a, b = np.maximum(mu * phi, tiny), np.maximum((1 - mu) * phi, tiny)  # of means at 0 or 1 too
     return np.clip(rng.beta(a, b), tiny, 1 - np.finfo(float).epsneg)
 

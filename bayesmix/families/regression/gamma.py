@@ -73,7 +73,13 @@ def start(y: np.ndarray) -> dict:
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Draw responses; one too small for a number becomes the smallest positive one."""
-    return np.maximum(rng.gamma(shape, mu / shape), np.finfo(float).tiny)
+    return np.maximum(mu * draw_ratio(rng, mu, shape), np.finfo(float).tiny)
+
+
+def draw_ratio(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw responses over their means: near zero for the smallest shapes, one for the largest."""
+    size, shape = np.broadcast_shapes(np.shape(mu), np.shape(shape)), np.clip(shape, LEAST, HUGE)
+    return np.maximum(rng.standard_gamma(shape, size) / shape, np.finfo(float).tiny)
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:

@@ -80,8 +80,18 @@ def start(y: np.ndarray) -> dict:
 
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Draw responses; one too small for a number becomes the smallest positive one."""
-    return np.maximum(rng.wald(mu, shape), np.finfo(float).tiny)
+    """Draw responses; one too small for a number becomes the smallest positive one.
+
+    The smaller root of a quadratic equation or the larger one, without cancellation: Michael,
+    Schucany and Haas (1976), The American Statistician 30, 88-90.
+    """
+    mu, shape = np.clip(mu, 1e-300, 1e300), np.clip(shape, 1e-300, 1e300)
+    size = np.broadcast_shapes(mu.shape, shape.shape)
+    w = np.minimum(rng.chisquare(1, size) * (0.5 * mu / shape), 1e307)
+    ratio = 1 + w + np.sqrt(w) * np.sqrt(w + 2)
+    small = rng.random(size) * (ratio + 1) < ratio
+    with np.errstate(over="ignore"):  # of what is not drawn, or beyond all numbers
+        return np.maximum(np.where(small, mu / ratio, mu * ratio), np.finfo(float).tiny)
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:

@@ -12,6 +12,7 @@ from bayesmix.arrays.special import SERIES_FROM
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
 from bayesmix.families.kernel import Kernel, Term
+from bayesmix.families.regression.gamma import draw_ratio
 from bayesmix.families.regression.poisson import draw_counts, is_count
 
 # Beyond these the density is its limit to the last digit.
@@ -116,8 +117,7 @@ def start(y: np.ndarray) -> dict:
 
 def simulate(rng: np.random.Generator, mu: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Draw responses: Poisson counts with gamma means; Poisson alone where alpha is infinite."""
-    finite = np.where(np.isinf(alpha), 1.0, alpha)
-    return draw_counts(rng, np.where(np.isinf(alpha), mu, rng.gamma(finite, mu / finite)))
+    return draw_counts(rng, mu * draw_ratio(rng, mu, alpha))
 
 
 def priors(y: np.ndarray) -> dict[str, Prior]:

@@ -96,11 +96,12 @@ def simulate(
     """Draw responses."""
     shape = np.broadcast_shapes(np.shape(mu), np.shape(sigma), np.shape(nu))
     # Beyond 1e15 degrees of freedom the normal limit, before chi-squares overflow.
-    return mu + sigma * np.where(
+    t = np.where(
         np.asarray(nu) < 1e15,
-        rng.standard_t(np.minimum(nu, 1e15), size=shape),
+        rng.standard_t(np.clip(nu, 1e-300, 1e15), size=shape),
         rng.standard_normal(shape),
     )
+    return mu + sigma * np.clip(t, -np.finfo(float).max, np.finfo(float).max)
 
 
 def variance(mu: np.ndarray, sigma: np.ndarray, nu: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ Array = Any
 _TIMES = 200
 # Nearer to zero the generalized gamma distribution is a normal one for every purpose.
 _SMALLEST = 1e-13
+# Beyond it a shape of random numbers is taken for it.
+_LARGEST = 1e100
 
 
 class Standard(NamedTuple):
@@ -150,14 +152,15 @@ def log_gamma_draw(rng: np.random.Generator, shape: np.ndarray) -> np.ndarray:
 
 def draw(rng: np.random.Generator, Q: np.ndarray, P: np.ndarray | None) -> np.ndarray:
     """Random w of the shapes' common shape."""
-    if P is not None:
-        Q, P = np.broadcast_arrays(np.asarray(Q, dtype=float), np.asarray(P, dtype=float))
-        s1, s2 = two_shapes(Q, P)
-        return (log_gamma_draw(rng, s1) - log_gamma_draw(rng, s2)) / np.sqrt(Q * Q + 2 * P)
-    Q = np.asarray(Q, dtype=float)
-    normal = np.abs(Q) < 1e-7  # where log of the gamma variable has too few digits
+    P = np.zeros(()) if P is None else np.clip(P, 1 / _LARGEST, _LARGEST)
+    Q, P = np.broadcast_arrays(np.clip(Q, -_LARGEST, _LARGEST), P)
+    normal = Q * Q + 2 * P < 1e-14  # where log of the gamma variable has too few digits
     safe = np.where(normal, 1.0, Q)
-    other = log_gamma_draw(rng, safe**-2) / safe
+    if (P == 0).all():
+        other = log_gamma_draw(rng, safe**-2) / safe
+    else:
+        s1, s2 = two_shapes(safe, P)
+        other = (log_gamma_draw(rng, s1) - log_gamma_draw(rng, s2)) / np.sqrt(safe * safe + 2 * P)
     return np.where(normal, rng.standard_normal(Q.shape), other)
 
 

@@ -54,7 +54,7 @@ def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> 
     """Draw times; one too small for a number becomes the smallest positive one."""
     size = np.broadcast_shapes(np.shape(scale), np.shape(shape))
     x = rng.logistic(size=size)
-    return np.maximum(scale * np.exp(x / shape), np.finfo(float).tiny)
+    return np.maximum(np.exp(np.log(scale) + x / shape), np.finfo(float).tiny)
 
 
 def priors(times: Times) -> dict[str, Prior]:

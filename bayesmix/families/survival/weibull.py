@@ -40,7 +40,8 @@ def variance(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
 def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """Draw times; one too small for a number becomes the smallest positive one."""
     size = np.broadcast_shapes(np.shape(scale), np.shape(shape))
-    return np.maximum(scale * rng.weibull(shape, size), np.finfo(float).tiny)
+    x = np.log(rng.standard_exponential(size))
+    return np.maximum(np.exp(np.log(scale) + x / shape), np.finfo(float).tiny)
 
 
 def priors(times: Times) -> dict[str, Prior]:

@@ -43,6 +43,12 @@ def by_usual(function: Callable[..., np.ndarray], words: str = "") -> Callable[.
     return here
 
 
+def simulate(rng: np.random.Generator, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Draw times; one too small for a number becomes the smallest positive one."""
+    x = np.log(rng.standard_exponential(np.broadcast_shapes(np.shape(scale), np.shape(shape))))
+    return np.maximum(np.exp((x - np.log(scale)) / shape), np.finfo(float).tiny)
+
+
 def start(times: Times) -> dict:
     """A line through the log cumulative hazard by log time."""
     rough = guess(times)
@@ -68,7 +74,7 @@ FAMILY = Family(
     variance=by_usual(
         weibull.variance, "mean^2 (Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1)."
     ),
-    simulate=by_usual(weibull.simulate),
+    simulate=simulate,
     priors=weibull.priors,
     in_units=in_units,
     collapse=("shape", 1),
