@@ -184,10 +184,10 @@ def bind(
         if name not in columns
     }
     functions = tuple(_function(n, expression, scope, transform) for n in expression.functions)
-    named = tuple(zip(expression.functions, functions, strict=True))
-    plain = all(_acts_on_arrays(name, function) for name, function in named)
-    foreign = not all(name in LEVELS or _acts_on_arrays(name, f) for name, f in named)
-    return BoundExpression(expression, functions, columns, values, plain, foreign)
+    named = zip(expression.functions, functions, strict=True)
+    others = {name for name, function in named if not _acts_on_arrays(name, function)}
+    foreign = not others <= LEVELS
+    return BoundExpression(expression, functions, columns, values, not others, foreign)
 
 
 def _acts_on_arrays(name: str, function: Callable[..., Any]) -> bool:

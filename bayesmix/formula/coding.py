@@ -11,12 +11,14 @@ Chambers and Hastie (1992), Statistical Models in S, section 2.4.1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import combinations
 
 Block = tuple[tuple[int, str], ...]  # atoms of a term, each "value", "full" or "reduced"
 Coding = dict[int, str]
 
 
+@lru_cache(maxsize=256)
 def coding_plan(
     terms: tuple[tuple[int, ...], ...], kinds: tuple[str, ...], *, spans_constant: bool
 ) -> tuple[Block, ...]:

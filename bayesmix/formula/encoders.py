@@ -379,10 +379,10 @@ def assemble(
     -------
     ndarray of float64, shape (n, p)
     """
-    matrix = np.zeros((n, design_width(plan, encoders)))
+    widths = [[encoders[i].size(coding) for i, coding in block] for block in plan]
+    matrix = np.zeros((n, sum(map(prod, widths))))
     start = 0
-    for block in plan:
-        sizes = [encoders[i].size(coding) for i, coding in block]
+    for block, sizes in zip(plan, widths, strict=True):
         target = matrix[:, start : start + prod(sizes)]
         start += prod(sizes)
         parts = [target] if len(block) == 1 else [np.zeros((n, size)) for size in sizes]
@@ -400,7 +400,7 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def design_width(plan: tuple[Block, ...], encoders: tuple[Encoder, ...]) -> int:
     """Number of columns, before any of them is named or made."""
-    return sum(prod(encoders[i].size(coding) for i, coding in block) for block in plan)
+    return sum(prod([encoders[i].size(coding) for i, coding in block]) for block in plan)
 
 
 def block_names(plan: tuple[Block, ...], encoders: tuple[Encoder, ...]) -> list[list[str]]:
