@@ -558,10 +558,10 @@ def _times(obs: Observed) -> Times:
 
 
 def _check_support(family: Family, name: str, y: np.ndarray) -> None:
-    bad = ~np.isfinite(y) & ~(np.isnan(y) & bool(family.columns))
-    bad |= ~allows(family, y)
-    if not bad.any():
+    good = (np.isfinite(y) | (np.isnan(y) & bool(family.columns))) & allows(family, y)
+    if good.all():
         return
+    bad = ~good
     rows = ", ".join(str(i) for i in np.flatnonzero(bad)[:5])
     raise DataError(
         f"the {family.name} family allows {family.support}, but {int(bad.sum())} of {len(y)} "

@@ -47,7 +47,7 @@ def check_varies(
         if any(f.normal is not None and f.normal.kind == "full" for f in layout.families):
             _check_together(response, y)
         return
-    spread = bool(first.dispersions) and len(y) > 1 and np.ptp(y) == 0
+    spread = bool(first.dispersions) and len(y) > 1 and (y == y[0]).all()
     empty = bool((y == 0).all()) or (trials is not None and bool((y == trials).all()))
     if spread or empty:
         raise DataError(
@@ -97,9 +97,9 @@ def check_identified(layout: Layout, matrices: list[np.ndarray]) -> None:
     for block, matrix in zip(layout.blocks, matrices, strict=True):
         for predictor in block.linear():
             terms = predictor.terms
-            columns = {tuple((row >= 0).nonzero()[0]) for row in predictor.index}
-            used = columns.pop()
-            if columns or not used:
+            has = predictor.index >= 0
+            used = has[0].nonzero()[0].tolist()
+            if not used or (has != has[0]).any():
                 _stacked_rank(block.name, predictor.index, matrix, layout)
                 continue
             check_full_rank(
