@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bayesmix.datasets import load_data
-from bayesmix.errors import BayesmixError, DataError, FormulaError, SpecError
+from bayesmix.errors import BayesmixError, DataError, FormulaError
 from bayesmix.formula.design import build_design
 from bayesmix.formula.frames import build_units, check_columns, select_rows
 from bayesmix.formula.parser import parse_formula
@@ -574,8 +574,6 @@ def test_missing_values_are_counted_and_named():
         select_rows(MISSING, ["other"], "drop")
     with pytest.raises(DataError, match="'y' is not in the data"):
         select_rows(MISSING, ["y"], "drop")
-    with pytest.raises(SpecError, match="na_action='omit'"):
-        select_rows(MISSING, ["x"], "omit")
 
 
 def test_infinite_values_are_refused_under_any_action():
