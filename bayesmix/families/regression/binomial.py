@@ -17,7 +17,8 @@ def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     assert trials is not None
     fewer, more = np.minimum(y, trials - y), np.maximum(y, trials - y)
     with np.errstate(all="ignore"):
-        whole, low, high = xp.stirling(np.array([trials, fewer, more]))
+        # One by one: of PyTensor variables no array can be made.
+        whole, low, high = (xp.stirling(counts) for counts in (trials, fewer, more))
         value = (
             fewer * np.log(trials / fewer)
             - more * np.log1p(-fewer / trials)
