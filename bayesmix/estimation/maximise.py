@@ -54,6 +54,7 @@ AGREE = 1e-6
 
 Progress = Callable[[str, int, float], None]
 Run = Callable[[Problem, np.ndarray], Runs]
+Ascent = Callable[[Problem, Runs, "Options"], None]
 
 
 @dataclass(frozen=True)
@@ -220,12 +221,16 @@ def start_from(problem: Problem, matrix: np.ndarray) -> np.ndarray:
 
 
 def maximise(
-    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None = None
+    problem: Problem,
+    theta: np.ndarray,
+    options: Options,
+    progress: Progress | None = None,
+    ascend: Ascent | None = None,
 ) -> Runs:
     """Run every start to its maximum.
 
-    EM climbs until the log-likelihood grows slowly; Newton's method with the
-    exact information finishes; where it cannot, squared extrapolation of EM goes
+    EM, or another ascent, climbs until the log-likelihood grows slowly; Newton's method with
+    the exact information finishes; where it cannot, squared extrapolation of EM goes
     on and Newton tries again.
 
     Parameters
@@ -235,14 +240,16 @@ def maximise(
     options : Options
     progress : callable, optional
         Called with the stage, the number of starts at work, and the best log-likelihood.
+    ascend : callable, optional
+        Moves runs in place of EM, and leaves those that go on "resting".
     """
     if problem.stream is not None and len(theta) > 1:
-        return _contended(problem, theta, options, progress)
+        return _contended(problem, theta, options, progress, ascend)
     # With many units most starts were run on a sample, where several may have come to one end.
     if (problem.n_units > MANY_UNITS or options.ended) and len(theta) > 1:
         first, kind = distinct(problem, theta)
         if len(first) < len(theta):
-            return maximise(problem, theta[first], options, progress).take(kind)
+            return maximise(problem, theta[first], options, progress, ascend).take(kind)
     runs = Runs.begin(theta)
     collapsed = collapse_test(problem)
 
@@ -250,16 +257,19 @@ def maximise(
         return None if progress is None else lambda n, value: progress(stage, n, value)
 
     with Kept(options) as stop:
-        climb(
-            problem,
-            runs,
-            max_iter=min(options.max_iter, FIRST_STEPS),
-            tol=max(options.tol, EARLY_TOL if problem.spec.named else FIRST_TOL),
-            collapsed=collapsed,
-            on_iteration=report("EM"),
-        )
-        if options.max_iter > FIRST_STEPS:
-            runs.status[runs.running()] = "resting"
+        if ascend is not None:
+            ascend(problem, runs, options)
+        else:
+            climb(
+                problem,
+                runs,
+                max_iter=min(options.max_iter, FIRST_STEPS),
+                tol=max(options.tol, EARLY_TOL if problem.spec.named else FIRST_TOL),
+                collapsed=collapsed,
+                on_iteration=report("EM"),
+            )
+            if options.max_iter > FIRST_STEPS:
+                runs.status[runs.running()] = "resting"
         _finish(problem, runs, options, collapsed, report("Newton"))
     if stop.pressed and not np.isfinite(runs.loglik).any():
         raise KeyboardInterrupt
@@ -296,7 +306,11 @@ def refitted(
 
 
 def _contended(
-    problem: Problem, theta: np.ndarray, options: Options, progress: Progress | None
+    problem: Problem,
+    theta: np.ndarray,
+    options: Options,
+    progress: Progress | None,
+    ascend: Ascent | None,
 ) -> Runs:
     """Starts that were run on a sample: those of one end are run once, those far behind never."""
     first, kind = distinct(problem, theta)
@@ -305,7 +319,8 @@ def _contended(
     for r, may_win in zip(first, hopeful, strict=True):
         run = may_win and not any(one.interrupted for one in made)
         one = theta[r : r + 1]
-        made.append(maximise(problem, one, options, progress) if run else _left(problem, one))
+        done = maximise(problem, one, options, progress, ascend) if run else _left(problem, one)
+        made.append(done)
     return reduce(lambda one, other: one.with_(other), made).take(kind)
 
 

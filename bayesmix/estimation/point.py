@@ -19,7 +19,6 @@ from bayesmix.errors import (
 )
 from bayesmix.estimation.classification import classification
 from bayesmix.estimation.em import Runs
-from bayesmix.estimation.ends import collapse_test, has_status, name_ends
 from bayesmix.estimation.maximise import (
     AGREE,
     Interrupted,
@@ -34,7 +33,6 @@ from bayesmix.estimation.maximise import (
     rough,
     start_from,
 )
-from bayesmix.estimation.newton import newton
 from bayesmix.estimation.progress import Progress
 from bayesmix.estimation.reduce import reduced_start
 from bayesmix.estimation.smooths import first_smooths, settled
@@ -51,6 +49,9 @@ from bayesmix.results.status import ENOUGH, diagnose
 
 ALGORITHMS = ("em", "cem", "sem")
 STARTS = 10
+# Relative gain of a step at which quasi-Newton leaves the rest to Newton's method: on its own it
+# walks far along ridges, and how far depends on rounding.
+SMALL_GAIN = 1e-7
 
 
 @door(title="fit()", algorithm=one_of(*ALGORITHMS))
@@ -366,19 +367,18 @@ def _run(
     progress: Callable[[str, int, float], None],
 ) -> Runs:
     if name == "ml":
-        return _direct(problem, theta, settings)
+        return maximise(problem, theta, settings, progress, quasi_newton)
     if name in ("cem", "sem"):
         drawn = rng if name == "sem" else None
         return classification(problem, theta, settings, drawn, progress)
     return maximise(problem, theta, settings, progress)
 
 
-def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Runs:
-    """Quasi-Newton ascent of the log-likelihood itself, then Newton's method."""
+def quasi_newton(problem: Problem, runs: Runs, options: Options) -> None:
+    """Ascend the log-likelihood itself by L-BFGS."""
     from scipy.optimize import minimize
 
     free = problem.spec.free
-    runs = Runs.begin(theta)
 
     def negative(x: np.ndarray, full: np.ndarray) -> tuple[float, np.ndarray]:
         full[free] = x
@@ -387,9 +387,9 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Runs:
             return 1e300, np.zeros(len(x))
         return -float(p.loglik[0]), -p.score[0, free]
 
-    with Kept(options) as stop:
-        for r in range(len(theta)):
-            full = theta[r].copy()
+    try:
+        for r in range(len(runs.theta)):
+            full = runs.theta[r].copy()
             done = minimize(
                 negative,
                 full[free],
@@ -397,20 +397,15 @@ def _direct(problem: Problem, theta: np.ndarray, options: Options) -> Runs:
                 jac=True,
                 method="L-BFGS-B",
                 callback=partial(_keep, runs.theta, r, free),
-                options={"maxiter": options.max_iter, "ftol": 1e-2 * options.tol, "gtol": 1e-6},
+                options={"maxiter": options.max_iter, "ftol": SMALL_GAIN, "gtol": 1e-6},
             )
             runs.theta[r, free] = done.x
             runs.iterations[r] = done.nfev
             over = done.nit >= options.max_iter
             runs.status[r] = "max_iter" if over else "resting"
-    runs.loglik[:] = log_likelihood(problem, runs.theta)
-    runs.trace.append(runs.loglik.copy())
-    if not stop.pressed:
-        with stop:
-            newton(problem, runs, tol=options.tol)
-    runs.status[has_status(runs, "running", "resting")] = "max_iter"
-    name_ends(problem, runs, collapse_test(problem))
-    return replace(runs, interrupted=stop.pressed)
+    finally:  # after Ctrl-C too
+        runs.loglik[:] = log_likelihood(problem, runs.theta)
+        runs.trace.append(runs.loglik.copy())
 
 
 def _keep(theta: np.ndarray, row: int, free: np.ndarray, found: np.ndarray) -> None:

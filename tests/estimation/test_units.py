@@ -161,6 +161,23 @@ def test_separation_is_told_whatever_the_unit():
         assert "towards infinite values" in fit.reasons[0]
 
 
+def test_direct_maximisation_ends_at_a_limit_whatever_the_unit():
+    """Slopes go to infinity; how far quasi-Newton walked there decided the memberships."""
+    rng, n = np.random.default_rng(3), 60
+    bounds = np.digitize(ETA[:n] + 0.7 * rng.logistic(size=n), [-1.0, 1.0])
+    data = D[:n].assign(level=np.array(["a", "b", "c"])[bounds], v=np.round(rng.normal(size=n), 3))
+    fits = []
+    for unit, shift in ((1.0, 0.0), (1e12, -1e6)):
+        own = data.assign(x=unit * (data.x + shift), v=unit * (data.v + shift))
+        nested = [("~ v", 1), ("~ x", 1)]
+        spec = bmx.Mixture("level ~ 1", own, family="categorical", k=2, nested=nested)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fits.append(spec.fit("ml", seed=1, starts=2))
+    assert [f.status for f in fits] == ["boundary"] * 2
+    np.testing.assert_allclose(fits[1].membership(), fits[0].membership(), atol=1e-6)
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e7])
 def test_a_probability_of_zero_has_no_unit(unit):
     """Beside a density of the other amounts only these are measured."""
