@@ -17,8 +17,8 @@ from bayesmix.likelihood.compress import units_of
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.posterior.drawn import Drawn
+from bayesmix.posterior.mode import Mode
 from bayesmix.posterior.pointwise import by_units, unit_log_likelihood
-from bayesmix.priors import Penalty
 from bayesmix.sampling import Settings, run_nutpie
 
 REFIT_DRAWS = 500
@@ -92,14 +92,25 @@ def _only(spec: MixtureSpec, unit: int) -> MixtureSpec:
 
 def _without(drawn: Drawn, unit: int, seed: int) -> float:
     """Log predictive density of a unit from a posterior that has not seen it."""
-    spec = drawn.spec
+    made, spec = drawn.standard, drawn.spec
     weight = spec.rows.unit_weights.copy()
     weight[unit] = 0.0
-    left = replace(spec, rows=replace(spec.rows, weight=weight))
-    problem = build_problem(left, penalty=Penalty(drawn.priors, jacobian=True))
+    left = replace(made.spec, rows=replace(made.spec.rows, weight=weight))
+    problem = build_problem(left, penalty=made.penalty)
     settings = Settings(REFIT_DRAWS, REFIT_DRAWS, REFIT_CHAINS, seed + unit, progress=False)
-    chains = run_nutpie(problem, drawn.modes, settings)
-    theta = chains.theta.reshape(-1, chains.theta.shape[-1])
+    chains = run_nutpie(problem, _standard_modes(drawn), settings)
+    theta = made.standard.to_user(chains.theta.reshape(-1, chains.theta.shape[-1]))
     values = unit_log_likelihood(build_problem(_only(spec, unit)), theta)[:, 0]
     top = values.max()
     return float(top + np.log(np.mean(np.exp(values - top))))
+
+
+def _standard_modes(drawn: Drawn) -> tuple[Mode, ...]:
+    """The modes in the coordinates of `drawn.standard`."""
+    standard, free = drawn.standard.standard, np.flatnonzero(drawn.spec.free)
+    out = []
+    for mode in drawn.modes:
+        theta = standard.to_standard(mode.theta)
+        slope = standard.to_user.jacobian(theta)[free[:, None], free]
+        out.append(replace(mode, theta=theta, factor=np.linalg.solve(slope, mode.factor)))
+    return tuple(out)
