@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.mixture import GaussianMixture
 
 import bayesmix as bmx
@@ -157,6 +157,17 @@ def test_derivatives_are_those_by_finite_differences(data, gaps, kind, missing):
         assert (up.loglik - down.loglik)[0] / 2e-5 == pytest.approx(slope[j], abs=1e-3)
         curved = -(up.score - down.score)[0] / 2e-5
         np.testing.assert_allclose(curved, info.matrix[0][j], rtol=1e-4, atol=1e-3)
+
+
+def test_a_component_on_a_line_stops_no_pass(data):
+    """A start may collapse to correlations that are one to all digits."""
+    spec = bmx.Mixture("mv(a, b) ~ 1", data.head(20), family="mvnormal", k=1).spec
+    theta = np.array([0.0, 0.0, 0.1, 0.1, 20.0])  # means, log deviations, Fisher's z
+    step = em_pass(build_problem(spec), theta[None])
+    a, b = data.loc[:19, ["a", "b"]].to_numpy().T / np.exp(0.1)
+    tail = np.log(np.cosh(20.0)) + norm.logpdf((b - a) * np.cosh(20.0))  # of b given a
+    wanted = (norm.logpdf(a) + tail).sum() - 20 * 0.2
+    assert step.loglik[0] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_missing_columns_are_integrated_out(data, gaps):

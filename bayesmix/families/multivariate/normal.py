@@ -55,6 +55,13 @@ class Covariances:
         return np.swapaxes(root, -1, -2) @ root
 
     @cached_property
+    def inverse(self) -> np.ndarray:
+        """Omega of complete rows, (R, m, q, q), also where Sigma is singular but for rounding."""
+        complete = np.ones((1, self.structure.q), dtype=bool)
+        root = _whitening(self.structure, self.phi, complete)[0][..., 0, :, :]
+        return np.swapaxes(root, -1, -2) @ root
+
+    @cached_property
     def slopes(self) -> np.ndarray:
         """First derivatives of Sigma, (R, m, p, q, q)."""
         return self.structure.slopes(self.phi)
@@ -290,8 +297,7 @@ def score_and_scoring(made: Normal, moments: Moments) -> tuple[np.ndarray, np.nd
     pull = (_pull(omega, moments)).sum(-3)
     of_sigma = 0.5 * np.einsum("...ab,...iab->...i", pull, change)
     score = np.concatenate([means.reshape(*of_sigma.shape[:-1], -1), of_sigma], axis=-1)
-    whole = np.linalg.inv(made.at.sigma)
-    full = moments.total()
+    whole, full = made.at.inverse, moments.total()
     turned = whole[..., None, :, :] @ change
     second = 0.5 * full.mass[..., None, None] * np.einsum("...iab,...jba->...ij", turned, turned)
     return score, _blocks(whole, full.gram, second)
