@@ -22,7 +22,10 @@ Limits = tuple[np.ndarray, np.ndarray]
 
 
 def estimate_and_limits(
-    fit: Any, values_at: Callable[[np.ndarray], np.ndarray], ci: float | None, scales: Sequence[str]
+    fit: Any,
+    values_at: Callable[[np.ndarray], np.ndarray],
+    ci: float | None,
+    scale: str | Sequence[str],
 ) -> tuple[np.ndarray, Limits | None]:
     """A quantity of the parameters with pointwise limits.
 
@@ -33,7 +36,7 @@ def estimate_and_limits(
         From parameters (D,) to an array.
     ci : float, or None
         Coverage; None: no limits.
-    scales : sequence of str
+    scale : str or sequence of str
         Where the limits of a point fit are symmetric, of `uncertainty.SCALES`: one for all values,
         or one for each place of the first axis.
 
@@ -48,11 +51,7 @@ def estimate_and_limits(
     elif ci is None:
         return values_at(source.fitted.theta), None
     found = estimates(source, values_at)
-    if ci is None or len(scales) == 1:
-        return found.value, None if ci is None else found.limits(ci, *scales)
-    parts = [found.part(number).limits(ci, scale) for number, scale in enumerate(scales)]
-    lower, upper = np.swapaxes(np.array(parts), 0, 1)
-    return found.value, (lower, upper)
+    return found.value, None if ci is None else found.limits(ci, scale)
 
 
 def weights_and_limits(fit: Any, ci: float | None) -> tuple[np.ndarray, Limits | None]:

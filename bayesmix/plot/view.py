@@ -250,4 +250,4 @@ def _level_curve(view: View, level: Any, rows: pd.DataFrame, ci: float | None) -
 
     if view.slow:
         return Curve(place, means(view.fit.point().numbers.theta), None)
-    return Curve(place, *estimate_and_limits(view.fit, means, ci, [mean_scale(block)]))
+    return Curve(place, *estimate_and_limits(view.fit, means, ci, mean_scale(block)))

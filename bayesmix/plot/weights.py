@@ -144,7 +144,7 @@ def _along(
     newdata = new_rows(spec, len(place), {h.name: h.value for h in held} | {x: values})
     rows = spec.apply(newdata, response=False)
     at_theta = partial(row_weights, spec, rows=rows)
-    weights, limits = estimate_and_limits(fit, at_theta, ci, ["logit"])
+    weights, limits = estimate_and_limits(fit, at_theta, ci, "logit")
     for s, component in enumerate(fit.components):
         if limits is not None:
             draw_band(

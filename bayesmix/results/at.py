@@ -58,10 +58,10 @@ class At(NamedTuple):
         NaN where covariates are missing with their response.
         """
         predictor, data = self.block.predictors[slot], self.data
-        own = predictor.coefficients(self.theta)[s]
+        own = predictor.coefficients(self.theta)[..., s, :]
         if predictor.constant:
-            return own[0]
-        eta = data.matrix @ own
+            return own[..., 0]
+        eta = own @ data.matrix.T
         if data.described is not None:
             eta = np.where(data.described, eta, np.nan)
         if data.offset is None or slot not in self.block.located(s):

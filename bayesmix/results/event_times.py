@@ -20,6 +20,7 @@ from bayesmix.families.links import Linked
 from bayesmix.families.survival import base as time_of
 from bayesmix.families.survival.base import Instant, Survival
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.results.at import At
 
 Array = Any
 # A share of those who never have an event that is none: its mean is of the others.
@@ -229,21 +230,13 @@ def event_times(
         The rows.
     """
     block, data = spec.layout.blocks[0], rows.blocks[0]
-    matrix = data.matrix[span]
+    offset = None if data.offset is None else data.offset[..., span]
+    at = At(block, replace(data, matrix=data.matrix[span], offset=offset, described=None), theta)
     z = None if rows.concomitant is None else rows.concomitant[span]
     log_pi = spec.weights.log_weights(theta, z)
-    pi = np.broadcast_to(np.exp(log_pi), (len(theta), spec.k, len(matrix)))
-    components = []
-    for s, (family, slots) in enumerate(zip(block.families, block.slots, strict=True)):
-        natural = {}
-        for parameter, slot in zip(family.parameters, slots, strict=True):
-            eta = block.predictors[slot].coefficients(theta)[:, s] @ matrix.T
-            if slot in block.located(s) and data.offset is not None:
-                offset = data.offset if data.offset.ndim == 1 else data.offset[s]
-                eta = eta + offset[span]
-            natural[parameter.name] = np.asarray(Linked(parameter.link, eta).value)
-        components.append(Component(family, natural))
-    return EventTimes(spec.components, np.moveaxis(pi, 1, 2), tuple(components))
+    pi = np.broadcast_to(np.exp(log_pi), (len(theta), spec.k, len(at.data.matrix)))
+    components = tuple(Component(family, at.natural(s)) for s, family, _ in at.components())
+    return EventTimes(spec.components, np.moveaxis(pi, 1, 2), components)
 
 
 def one_response(spec: MixtureSpec, rows: Rows, at: int) -> tuple[MixtureSpec, Rows]:

@@ -161,8 +161,7 @@ def _with_limits(fitted: Fitted, at: Prediction, index: pd.Index, ci: float) -> 
     """Rows by response, row and component: estimate, lower, upper."""
     fraction("ci", ci, 0.95, error=FitError)
     found = estimates(Source(at.spec, fitted, None), at.values)
-    parts = [found.part(number).limits(ci, scale) for number, scale in enumerate(at.scales)]
-    lower, upper = (np.array(ends) for ends in zip(*parts, strict=True))
+    lower, upper = found.limits(ci, at.scales)
     n_names, n_rows, n_owners = found.value.shape
     owners = component_index(at.spec) if at.by == "component" else pd.Index([pd.NA])
     columns: dict[str, Any] = {

@@ -106,16 +106,22 @@ class Estimates:
         assert self.moves is not None
         return self.moves.T @ self.moves
 
-    def limits(self, ci: float, scale: str = "identity") -> tuple[np.ndarray, np.ndarray]:
+    def limits(
+        self, ci: float, scale: str | Sequence[str] = "identity"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Wald limits, symmetric on a scale; of draws equal-tailed ones.
 
         Parameters
         ----------
         ci : float
-        scale : str
-            One of `SCALES`.
+        scale : str or sequence of str
+            One of `SCALES`, or one for each place of the first axis.
         """
         fraction("ci", ci, 0.95, error=FitError)
+        if not isinstance(scale, str):
+            parts = [self.part(number).limits(ci, own) for number, own in enumerate(scale)]
+            low, high = np.swapaxes(parts, 0, 1)
+            return low, high
         if self.draws is not None:
             # Between an infinite value and a finite one there is nothing to interpolate.
             method: Any = "linear" if np.isfinite(self.draws).all() else RANKED

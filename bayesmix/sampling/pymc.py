@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +61,10 @@ def run_pymc(
         initial_point(spec, priors, problem.standard.to_user(first_draw(problem, modes[i], rng)))
         for i in where
     ]
-    with _quiet(settings.progress):
+    # A step into a region where the density overflows is rejected, or counted as a divergence,
+    # which `diagnose` reports.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
         tree: Any = pm.sample(
             draws=settings.draws * settings.thin,
             tune=settings.tune,
@@ -71,6 +72,7 @@ def run_pymc(
             cores=1,
             random_seed=settings.seed,
             progressbar=settings.progress,
+            quiet=not settings.progress,
             nuts_sampler=sampler,
             initvals=first,
             model=model,
@@ -88,22 +90,3 @@ def run_pymc(
     stats = {str(n): np.asarray(v.values) for n, v in tree["sample_stats"].data_vars.items()}
     stats = {n: v for n, v in stats.items() if v.shape == theta.shape[:2]}
     return Chains(theta, density.reshape(theta.shape[:2]), stats, where, settings.chains)
-
-
-@contextmanager
-def _quiet(shown: bool) -> Iterator[None]:
-    """Without PyMC's log lines unless progress is shown, and without overflows of trial steps.
-
-    A step into a region where the density overflows is rejected, or counted as a
-    divergence, which `diagnose` reports.
-    """
-    logger = logging.getLogger("pymc")
-    level = logger.level
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        try:
-            if not shown:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            logger.setLevel(level)
