@@ -62,11 +62,7 @@ class Comparison:
 
 
 def _title(by: str) -> str:
-    criterion = CRITERIA[by]
-    scale = "elpd, larger is better" if criterion.pointwise else "smaller is better"
-    if by == "evidence":
-        scale = "log p(y), larger is better"
-    return f"Comparison by {criterion.title} ({scale})"
+    return f"Comparison by {CRITERIA[by].title} ({CRITERIA[by].better})"
 
 
 @door
@@ -222,31 +218,10 @@ def _predictive_words(rivals: pd.DataFrame, by: str) -> str:
     return words
 
 
-BIC_WORDS = (
-    (2, "not worth more than a bare mention"),
-    (6, "positive evidence against it"),
-    (10, "strong evidence against it"),
-    (np.inf, "very strong evidence against it"),
-)
-AIC_WORDS = (
-    (2, "it has substantial support too"),
-    (7, "it has considerably less support"),
-    (np.inf, "it has essentially no support"),
-)
-# How differences are read; Kass and Raftery's scale is that of twice the logarithm.
-READINGS = {
-    "aic": (1, AIC_WORDS),
-    "bic": (1, BIC_WORDS),
-    "bic_units": (1, BIC_WORDS),
-    "evidence": (2, BIC_WORDS),
-}
-
-
 def _penalised_words(rivals: pd.DataFrame, by: str) -> str:
     """Words for differences of criteria that have no standard error."""
     gap = abs(float(rivals["difference"].iloc[0]))
-    times, steps = READINGS.get(by, (1, ()))
-    reading = [words for limit, words in steps if times * gap < limit][:1]
+    reading = [words for limit, words in CRITERIA[by].reading if gap < limit][:1]
     return ": ".join([f"{rivals.index[0]!r} is {gap:.1f} behind", *reading]) + "."
 
 

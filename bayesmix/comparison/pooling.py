@@ -294,16 +294,14 @@ def _pooled_row(
         slope = np.abs(np.asarray(link.slope(q), float))
         total, df, fmi = rubin(q, np.square(se / slope), complete_df)
         mean, error = float(q.mean()), float(np.sqrt(total))
-        reach = (
-            special.stdtrit(df, 0.5 + ci / 2) if np.isfinite(df) else special.ndtri(0.5 + ci / 2)
-        )
+        reach = special.stdtrit(df if df > 0 else np.inf, 0.5 + ci / 2)
         low, high = np.sort(link.inverse(np.array([mean - reach * error, mean + reach * error])))
         natural = float(link.inverse(np.asarray(mean)))
         back = error * abs(float(link.slope(np.asarray(mean))))
     z = p = np.nan
     if scale == "identity" and error > 0:
         z = mean / error
-        p = 2 * float(special.stdtr(df, -abs(z)) if np.isfinite(df) else special.ndtr(-abs(z)))
+        p = 2 * float(special.stdtr(df, -abs(z)))
     return natural, back, z, p, float(low), float(high), df, fmi
 
 

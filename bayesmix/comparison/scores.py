@@ -26,22 +26,42 @@ class Criterion:
         Whether exp(-difference / 2) has a meaning as weight.
     of_draws : bool
         Whether only posteriors have it; it is then larger the better.
+    better : str
+        The scale, and which of its values are better.
+    reading : tuple of (float, str)
+        How differences below each limit are read.
     """
 
     title: str
     pointwise: bool = False
     weighted: bool = True
     of_draws: bool = False
+    better: str = "smaller is better"
+    reading: tuple[tuple[float, str], ...] = ()
 
 
+ELPD, LOG = "elpd, larger is better", "log p(y), larger is better"
+# Kass and Raftery's scale, which is that of twice the logarithm of a Bayes factor.
+BIC_WORDS = (
+    (2.0, "not worth more than a bare mention"),
+    (6.0, "positive evidence against it"),
+    (10.0, "strong evidence against it"),
+    (np.inf, "very strong evidence against it"),
+)
+AIC_WORDS = (
+    (2.0, "it has substantial support too"),
+    (7.0, "it has considerably less support"),
+    (np.inf, "it has essentially no support"),
+)
+HALVED = tuple((limit / 2, words) for limit, words in BIC_WORDS)
 CRITERIA = {
-    "loo": Criterion("LOO", pointwise=True, of_draws=True),
-    "waic": Criterion("WAIC", pointwise=True, of_draws=True),
-    "evidence": Criterion("evidence", of_draws=True),
-    "bic": Criterion("BIC"),
-    "aic": Criterion("AIC"),
+    "loo": Criterion("LOO", pointwise=True, of_draws=True, better=ELPD),
+    "waic": Criterion("WAIC", pointwise=True, of_draws=True, better=ELPD),
+    "evidence": Criterion("evidence", of_draws=True, better=LOG, reading=HALVED),
+    "bic": Criterion("BIC", reading=BIC_WORDS),
+    "aic": Criterion("AIC", reading=AIC_WORDS),
     "icl": Criterion("ICL", weighted=False),
-    "bic_units": Criterion("BIC by units"),
+    "bic_units": Criterion("BIC by units", reading=BIC_WORDS),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -207,13 +207,4 @@ def _resample(
     def take(values: np.ndarray) -> np.ndarray:
         return values.reshape(chains * draws, *values.shape[2:])[which][None]
 
-    return replace(
-        drawn,
-        method="stacking",
-        theta=take(drawn.theta),
-        raw=take(drawn.raw),
-        log_density=take(drawn.log_density),
-        stats={name: take(values) for name, values in drawn.stats.items()},
-        modes=(),
-        chain_mode=np.full(1, -1),
-    )
+    return drawn.of_each(take, method="stacking", modes=(), chain_mode=np.full(1, -1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -167,8 +167,12 @@ class Drawn:
     def every(self, most: int) -> Drawn:
         """At most so many draws, or one of each chain, evenly spaced within the chains."""
         step = -(-self.theta.shape[1] // max(1, most // len(self.theta)))
-        own = {n: getattr(self, n)[:, ::step] for n in BY_DRAW}
-        return replace(self, stats={n: v[:, ::step] for n, v in self.stats.items()}, **own)
+        return self.of_each(lambda values: values[:, ::step])
+
+    def of_each(self, change: Callable[[np.ndarray], np.ndarray], **more: Any) -> Drawn:
+        """Draws whose arrays (chain, draw, ...) are all changed in one way."""
+        own: dict[str, Any] = {n: change(getattr(self, n)) for n in BY_DRAW}
+        return replace(self, stats={n: change(v) for n, v in self.stats.items()}, **own, **more)
 
     @property
     def whole(self) -> Drawn:

@@ -18,6 +18,7 @@ from bayesmix.likelihood.information import unit_scores
 from bayesmix.likelihood.problem import Problem
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import table_terms
+from bayesmix.priors.defaults import weighted_sd
 from bayesmix.results.fitted import Fitted
 
 FLAT = 1e-6
@@ -248,9 +249,7 @@ def left_units(problem: Problem) -> np.ndarray:
 def _spread(y: np.ndarray, weight: np.ndarray | None) -> float:
     """The standard deviation of what is there of a column."""
     there = ~np.isnan(y)
-    weight = None if weight is None else weight[there]
-    centred = y[there] - np.average(y[there], weights=weight)
-    return float(np.sqrt(np.average(centred**2, weights=weight)))
+    return float(weighted_sd(y[there], None if weight is None else weight[there]))
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

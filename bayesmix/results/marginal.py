@@ -12,6 +12,7 @@ and quantiles are those of the averages.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from bayesmix.families.survival import base as time_of
 from bayesmix.results import event_times as quantities
 from bayesmix.results.event_times import (
     NEGLIGIBLE,
-    Component,
     EventTimes,
     by_event,
     by_row,
@@ -121,28 +121,21 @@ def quantile_time(times: EventTimes, q: np.ndarray, among: str = "all") -> np.nd
 
     Infinite where fewer ever have it; `among` the "events", of those who do.
     """
-    parts = times.components
-    each = [(np.ones((*times.weights.shape[:2], 1)), (part,)) for part in parts]
-    total = _quantile(times, times.weights, parts, q, among)
+    total = _quantile(times, q, among)
     if times.share is None:
         own = quantities.quantile_time(times, q, among)
         return np.concatenate([total[..., None], own], axis=-1)
-    found = [total, *(_quantile(times, w, part, q, among) for w, part in each)]
-    return np.stack(found, axis=-1)
+    sure = np.ones((*times.weights.shape[:2], 1))
+    alone = (replace(times, weights=sure, components=(part,)) for part in times.components)
+    return np.stack([total, *(_quantile(one, q, among) for one in alone)], axis=-1)
 
 
-def _quantile(
-    times: EventTimes,
-    weights: np.ndarray,
-    parts: tuple[Component, ...],
-    q: np.ndarray,
-    among: str,
-) -> np.ndarray:
-    """Quantiles (D, n, Q) of a mixture of some components; of a population (D, 1, Q)."""
-    some = EventTimes(tuple(range(len(parts))), weights, parts, times.spent, times.share)
-    ever = _means(some, 1.0 - by_event(some, _never, 0.0), np.ones_like(weights))[..., :1]
+def _quantile(times: EventTimes, q: np.ndarray, among: str) -> np.ndarray:
+    """Quantiles (D, n, Q) of a mixture; of a population (D, 1, Q)."""
+    weights = times.weights
+    ever = _means(times, 1.0 - by_event(times, _never, 0.0), np.ones_like(weights))[..., :1]
     share = q * (ever if among == "events" else np.ones_like(ever))
-    own = on_grid(some, time_of.quantile, share) + by_row(times.spent)[..., None]
+    own = on_grid(times, time_of.quantile, share) + by_row(times.spent)[..., None]
     used = np.broadcast_to((weights > 0)[:, :, None], own.shape)
     axes = 3 if times.share is None else (1, 3)
     least = np.where(used, own, np.inf).min(axes)
@@ -152,7 +145,7 @@ def _quantile(
     never = (share >= ever) | ~np.isfinite(least)
 
     def below(t: np.ndarray) -> np.ndarray:
-        had = -np.expm1(on_grid(some, time_of.log_survival, t - by_row(times.spent)))
+        had = -np.expm1(on_grid(times, time_of.log_survival, t - by_row(times.spent)))
         total = (had * weights[:, :, None]).sum(-1)
         if times.share is not None:
             part = times.share / times.share.sum()

@@ -317,9 +317,15 @@ def draw_rows(
         return _draw_together(family, values, clustered, at, rng)
     if inside.any():
         at, values = at[inside], {n: v[inside] for n, v in values.items()}
-        late = np.zeros(len(at)) if entry is None else entry[at]
-        some = None if trials is None else trials[at]
-        drawn = _draw(family, values, some, late, rng)
+        if family.is_survival:
+            late = np.zeros(len(at)) if entry is None else entry[at]
+            drawn = censoring.draw_times(family, values, late, rng)
+        elif family.simulate is None:
+            raise FitError(f"family {family.name!r} has no simulate=; give one to draw responses")
+        else:
+            if family.binomial:
+                values["trials"] = np.ones(len(at)) if trials is None else trials[at]
+            drawn = family.simulate(rng, **values)
         if limits is not None:
             drawn = draw_within(family, values, drawn, limits.take(at), rng)
         out[inside] = drawn
@@ -377,19 +383,3 @@ def warn_of_impossible(drawn: np.ndarray, columns: Sequence[Column]) -> None:
             "narrower priors"
         )
         warn("impossible responses", msg)
-
-
-def _draw(
-    family: Family,
-    values: dict[str, np.ndarray],
-    trials: np.ndarray | None,
-    entry: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    if family.is_survival:
-        return censoring.draw_times(family, values, entry, rng)
-    if family.simulate is None:
-        raise FitError(f"family {family.name!r} has no simulate=; give one to draw responses")
-    if family.binomial:
-        values["trials"] = np.ones(len(entry)) if trials is None else trials
-    return family.simulate(rng, **values)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -225,9 +226,10 @@ def begin(
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     penalty = Penalty(model, jacobian=True)
     problem = standard_problem(spec, penalty, options.n_threads)
+    point_of = partial(_point, spec, options, priors, rng)
     if not spec.smooths:
-        return Begun(model, *_point_and_modes(problem, spec, priors, options, rng), problem)
-    point = _point(spec, options, priors, rng)
+        return Begun(model, *_point_and_modes(problem, point_of, options, rng), problem)
+    point = point_of()
     # Each component has its own tau, so that starts with other labels would be other models.
     given = standard_problem(point.spec, penalty, options.n_threads)
     least = {at: -np.inf for at in point.spec.held if at not in spec.held}
@@ -324,8 +326,7 @@ def _starts(spec: MixtureSpec) -> int:
 
 def _point_and_modes(
     problem: Problem,
-    spec: MixtureSpec,
-    priors: Any,
+    point_of: Callable[..., Fitted],
     options: LaplaceOptions,
     rng: np.random.Generator,
 ) -> tuple[Fitted, tuple[Mode, ...]]:
@@ -334,16 +335,16 @@ def _point_and_modes(
     Random starts are run once, in the density that is drawn from; the mode on natural scales is
     searched from their ends.
     """
-    model, starts = problem.priors, 0 if spec.k == 1 else _starts(spec)
+    model, starts = problem.priors, 0 if problem.spec.k == 1 else _starts(problem.spec)
     if model.is_sparse:
         milder = Penalty(replace(model, concentration=CONCENTRATION), jacobian=True)
         problem = replace(problem, penalty=milder)
     if starts and options.init is None:
         outcome = search(problem, starts, rng)
-        point = _point(spec, options, priors, rng, problem.spec.user(outcome.theta))
+        point = point_of(problem.spec.user(outcome.theta))
     else:
         # What the point has at the end of a range is held there: its own coordinates may differ.
-        point = _point(spec, options, priors, rng)
+        point = point_of()
         first = problem.standard.to_standard(point.theta[None])
         outcome = search(problem, starts, rng, first)
     modes = modes_among(problem, outcome, rng if starts else None)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from bayesmix.comparison.loo import Loo, loo
+from bayesmix.comparison.pointwise import log_mean
 from bayesmix.comparison.psis import good_k
 from bayesmix.comparison.repair import Matching, repair
 from bayesmix.comparison.waic import Waic, waic
@@ -101,8 +102,7 @@ def _without(drawn: Drawn, unit: int, seed: int) -> float:
     chains = run_nutpie(problem, _standard_modes(drawn), settings)
     theta = made.standard.to_user(chains.theta.reshape(-1, chains.theta.shape[-1]))
     values = unit_log_likelihood(build_problem(_only(spec, unit)), theta)[:, 0]
-    top = values.max()
-    return float(top + np.log(np.mean(np.exp(values - top))))
+    return float(log_mean(values[None])[0])
 
 
 def _standard_modes(drawn: Drawn) -> tuple[Mode, ...]:

@@ -15,6 +15,7 @@ from bayesmix.errors import DataError, FitError
 from bayesmix.formula.frames import is_number, levels_of, replaced
 from bayesmix.formula.splines import weighted_quantile
 from bayesmix.model import MixtureSpec, Rows
+from bayesmix.priors.defaults import weighted_sd
 
 # Half the distance of a slope's two points, in standard deviations of the variable.
 STEP = 1e-4
@@ -154,8 +155,7 @@ def _spread(
     training = column.to_numpy(float)
     if how == "sd":
         n = max(weight.sum(), np.count_nonzero(weight))  # weights may be shares
-        squares = np.square(training - np.average(training, weights=weight))
-        sd = np.sqrt(np.average(squares, weights=weight) * n / (n - 1))
+        sd = weighted_sd(training, weight) * np.sqrt(n / (n - 1))
         half, here = sd / 2, data[name].to_numpy(float)
         low, high, label = here - half, here + half, "+1 sd"
     else:
