@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,15 +189,10 @@ def _verdict(
         reading = _predictive_words if CRITERIA[by].pointwise else _penalised_words
         parts.append(reading(rivals, by))
     if unsound:
-        parts.append(f"{_names(unsound)} cannot be ranked; see the warning.")
+        parts.append(f"{_plain(map(repr, unsound))} cannot be ranked; see the warning.")
     if any(s.warning for s in ranked.values() if s.sound):
         parts.append("Mind the warnings.")
     return " ".join([*parts, _agreement(best, by, best_by)]).strip()
-
-
-def _names(names: Any) -> str:
-    *head, last = (repr(n) for n in names)
-    return f"{', '.join(head)} and {last}" if head else last
 
 
 def _predictive_words(rivals: pd.DataFrame, by: str) -> str:
@@ -214,7 +209,8 @@ def _predictive_words(rivals: pd.DataFrame, by: str) -> str:
         words += "tell them apart."
     others = [name for name in within if name != rivals.index[0]]
     if others:
-        words += f" {_names(others)} {'is' if len(others) == 1 else 'are'} within the error too."
+        verb = "is" if len(others) == 1 else "are"
+        words += f" {_plain(map(repr, others))} {verb} within the error too."
     return words
 
 
@@ -243,5 +239,6 @@ def _agreement(best: Any, by: str, best_by: Mapping[str, str]) -> str:
     return f"{_plain(titles)} {'agrees' if len(titles) == 1 else 'agree'}."
 
 
-def _plain(titles: list[str]) -> str:
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+def _plain(titles: Iterable[str]) -> str:
+    *head, last = titles
+    return f"{', '.join(head)} and {last}" if head else last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,15 +79,20 @@ def _log_likelihood(drawn: Drawn, named: NamedData, by: str) -> xr.Dataset:
     values, names, dim = drawn.log_likelihood, [named.response], "unit"
     if by == "row":
         values = values[..., drawn.spec.rows.units.codes]
-        names, dim = _responses(drawn.spec, named), row_dim(drawn.spec)
-    coords = {dim: _labels(named.coords[dim])}
-    return dataset(dict.fromkeys(names, (("chain", "draw", dim), values)), coords)
+        names, dim = list(_responses(drawn.spec, named)), row_dim(drawn.spec)
+    return _labelled(named, dict.fromkeys(names, (("chain", "draw", dim), values)))
 
 
-def _responses(spec: MixtureSpec, named: NamedData) -> list[str]:
-    """Names of the responses by row."""
-    names = list(to_rows(spec, named.values[f"{named.response}_data"]))
-    return [named.response] if len(names) == 1 else names
+def _responses(spec: MixtureSpec, named: NamedData) -> dict[str, np.ndarray]:
+    """The responses by row."""
+    found = to_rows(spec, named.values[f"{named.response}_data"])
+    return found if len(found) > 1 else dict.fromkeys([named.response], *found.values())
+
+
+def _labelled(named: NamedData, variables: Mapping[str, tuple[Any, Any]]) -> xr.Dataset:
+    """A Dataset of variables, with the labels of units, rows and what else the data name."""
+    used = {dim for dims, _ in variables.values() for dim in dims if dim in named.coords}
+    return dataset(variables, {dim: _labels(named.coords[dim]) for dim in sorted(used)})
 
 
 def _labels(labels: Sequence[Hashable]) -> np.ndarray:
@@ -98,11 +103,8 @@ def _labels(labels: Sequence[Hashable]) -> np.ndarray:
 
 def _observed(spec: MixtureSpec, named: NamedData) -> xr.Dataset:
     """Responses by row, which are the units where these are single rows."""
-    dim = row_dim(spec)
-    values = to_rows(spec, named.values[f"{named.response}_data"])
-    names = _responses(spec, named)
-    variables = {n: ((dim,), v) for n, v in zip(names, values.values(), strict=True)}
-    return dataset(variables, {dim: _labels(named.coords[dim])})
+    dims = (row_dim(spec),)
+    return _labelled(named, {n: (dims, v) for n, v in _responses(spec, named).items()})
 
 
 def row_dim(spec: MixtureSpec) -> str:
@@ -113,15 +115,12 @@ def row_dim(spec: MixtureSpec) -> str:
 def _constant(named: NamedData) -> xr.Dataset:
     """All data of the PyMC model but the responses."""
     kept = {n: v for n, v in named.values.items() if n != f"{named.response}_data"}
-    variables = {n: (named.dims[n], v) for n, v in kept.items()}
-    used = {dim for n in kept for dim in named.dims[n]}
-    return dataset(variables, {d: _labels(named.coords[d]) for d in sorted(used)})
+    return _labelled(named, {n: (named.dims[n], v) for n, v in kept.items()})
 
 
 def predictive_dataset(spec: MixtureSpec, named: NamedData, values: np.ndarray) -> xr.Dataset:
     """Simulated responses (chain, draw, response, row) under the names of those observed."""
     names = [column.name for column in columns_of(spec, spec.rows)]
     names = [named.response] if len(names) == 1 else names
-    dim = row_dim(spec)
-    variables = {n: (("chain", "draw", dim), values[:, :, b]) for b, n in enumerate(names)}
-    return dataset(variables, {dim: _labels(named.coords[dim])})
+    dims = ("chain", "draw", row_dim(spec))
+    return _labelled(named, {n: (dims, values[:, :, b]) for b, n in enumerate(names)})

@@ -65,18 +65,12 @@ def predict(
 
 def side_by_side(frames: Sequence[Any], cells: Sequence[Cell]) -> pd.DataFrame:
     """Frames with the response and the output of each on top, as far as there are several."""
-    several = len({cell.response for cell in cells}) > 1
-    outputs = any(cell.output != "" for cell in cells)
-    keys: list[Any] = [
-        (*((cell.response,) if several else ()), *((cell.output,) if outputs else ()))
-        for cell in cells
-    ]
-    names = [*(["response"] if several else []), *(["output"] if outputs else [])]
-    if len(names) == 1:
-        keys = [key[0] for key in keys]
-    if not outputs:
-        names = []
-    return pd.concat(dict(zip(keys, frames, strict=True)), axis=1, names=names or None)
+    columns = cell_columns(cells)
+    keys: Any = zip(*columns.values(), strict=True)
+    if len(columns) == 1:
+        (keys,) = columns.values()
+    names = list(columns) if "output" in columns else None
+    return pd.concat(dict(zip(keys, frames, strict=True)), axis=1, names=names)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -95,9 +95,13 @@ def python_density(
 
 
 @dataclass(frozen=True)
-class PlainCoordinates:
-    """Points z (f,) around a mode, theta = mode + L z; without ends, where priors have ranges."""
+class Coordinates:
+    """Points z (f,) around a mode, theta = mode + L z; without ends, where priors have ranges.
 
+    Those that are `bent` have their own theta and density.
+    """
+
+    bent: ClassVar[bool] = False
     problem: Problem
     mode: Mode
 
@@ -117,16 +121,15 @@ class PlainCoordinates:
         theta[..., self.problem.spec.free] += z @ self.mode.factor.T
         return theta
 
-    def log_volume(self, z: np.ndarray) -> np.ndarray:
-        """Log volume of theta by that of z, up to a constant."""
-        return np.zeros(z.shape[:-1])
-
     @cached_property
     def compiled(self) -> Density | None:
         """The density as compiled code, if there is some."""
         return compiled_density(self.problem, self.mode)
 
     @cached_property
-    def density(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-        """The log density of z (f,) and its gradient."""
+    def _of_z(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         return self.compiled or python_density(self.problem, self.mode)
+
+    def density(self, z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
+        """Log density of z (f,) and its gradient."""
+        return self._of_z(z)

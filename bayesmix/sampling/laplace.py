@@ -24,7 +24,7 @@ from bayesmix.likelihood.problem import Problem, sample_of
 from bayesmix.posterior.diagnostics import GOOD_K
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import log_prior, opened_volume
-from bayesmix.sampling.density import PlainCoordinates
+from bayesmix.sampling.density import Coordinates
 from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
 
@@ -83,10 +83,11 @@ def laplace_draws(
 def _moved(problem: Problem, mode: Mode, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta (T, D) from a mode's coordinates (T, f), and its log volume up to a constant."""
     ends = Opened.of(problem)
-    kind = SmoothCoordinates if ends.model.smooths else PlainCoordinates
+    kind = SmoothCoordinates if ends.model.smooths else Coordinates
     at = kind(problem, ends.mode(mode))
     theta = ends.theta(at.theta(z))
-    return theta, at.log_volume(z) + opened_volume(problem.spec, ends.model, theta)
+    volume = at.log_volume(z) if isinstance(at, SmoothCoordinates) else 0.0
+    return theta, volume + opened_volume(problem.spec, ends.model, theta)
 
 
 def _log_density(

@@ -18,7 +18,7 @@ from bayesmix.likelihood.engine import processors
 from bayesmix.likelihood.problem import Problem
 from bayesmix.posterior.mode import Mode
 from bayesmix.sampling.chains import Chains, Saved, Settings, beginnings, jitter
-from bayesmix.sampling.density import PlainCoordinates
+from bayesmix.sampling.density import Coordinates
 from bayesmix.sampling.native import import_nutpie, native_model
 from bayesmix.sampling.ranges import Opened
 from bayesmix.sampling.smooth import SmoothCoordinates
@@ -83,8 +83,7 @@ class _Target:
         self.problem, self.settings, self.name = problem, settings, name
         self.ends, self.accept = Opened.of(problem), settings.accept
         place = _rounded(self.ends.mode(mode), np.flatnonzero(problem.spec.free))
-        self.at: PlainCoordinates | SparseCoordinates | SmoothCoordinates
-        self.at = PlainCoordinates(problem, place)
+        self.at = Coordinates(problem, place)
         if problem.priors.is_sparse:
             self.at, self.accept = SparseCoordinates(problem, place), max(self.accept, ACCEPT)
         elif problem.priors.smooths:
@@ -186,7 +185,7 @@ class _Target:
 
     def _model(self, first_point: FirstPoint) -> tuple[Any, int]:
         """The density as nutpie takes it, and the processors that it can use."""
-        compiled = self.at.compiled if isinstance(self.at, PlainCoordinates) else None
+        compiled = None if self.at.bent else self.at.compiled
         native = None if compiled is None else native_model(compiled, first_point)
         if native is not None:
             return native, self.problem.n_threads or processors()
@@ -195,7 +194,7 @@ class _Target:
     def _on_theta(self, z: np.ndarray, stats: dict[str, np.ndarray]) -> Drawn:
         """A chain (T, f) in the coordinates of the mode as draws of theta (T, D)."""
         theta = self.ends.theta(self.at.theta(z))
-        if isinstance(self.at, PlainCoordinates) and not self.ends.ranges:
+        if not (self.at.bent or self.ends.ranges):
             return theta, stats
         return theta, stats | {"logp": log_likelihood(self.problem, theta)}
 

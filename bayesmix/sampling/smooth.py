@@ -26,7 +26,7 @@ from bayesmix.likelihood.problem import Problem
 from bayesmix.model.smooth import smooth_entries
 from bayesmix.posterior.mode import Mode
 from bayesmix.priors import Penalty, PriorModel
-from bayesmix.sampling.density import PlainCoordinates
+from bayesmix.sampling.density import Coordinates
 
 # Least information of log tau: its standard deviation is two at most.
 LEAST = 0.25
@@ -119,7 +119,7 @@ def _directions(problem: Problem, theta: np.ndarray, covariance: np.ndarray) -> 
 
 
 @dataclass(frozen=True)
-class SmoothCoordinates:
+class SmoothCoordinates(Coordinates):
     """Points z (f + m,) around a mode: the other free parameters, then every free log tau.
 
     Parameters
@@ -130,8 +130,7 @@ class SmoothCoordinates:
         From `with_smooth_entries`.
     """
 
-    problem: Problem
-    mode: Mode
+    bent = True
 
     @cached_property
     def _others(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,16 +152,6 @@ class SmoothCoordinates:
     def scale(self) -> np.ndarray:
         """Standard deviations of every log tau, (m,)."""
         return np.array([part.scale for part in self.parts])
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return len(self.mode.factor)
-
-    @property
-    def centre(self) -> np.ndarray:
-        """The mode's coordinates."""
-        return np.zeros(self.size)
 
     def _log_tau(self, z: np.ndarray) -> np.ndarray:
         """Every log tau (..., m)."""
@@ -198,7 +187,7 @@ class SmoothCoordinates:
         without = Penalty(_without(self.problem.priors, taus), jacobian=True)
         problem = replace(self.problem, spec=replace(spec, held=held), penalty=without)
         plain = replace(self.mode, factor=np.eye(len(others)))
-        return PlainCoordinates(problem, plain).density
+        return Coordinates(problem, plain).density
 
     @cached_property
     def _smooths(self) -> list[tuple[np.ndarray, np.ndarray, Any]]:

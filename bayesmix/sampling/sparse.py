@@ -25,9 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from bayesmix.likelihood.problem import Problem
-from bayesmix.posterior.mode import Mode
-from bayesmix.sampling.density import PlainCoordinates
+from bayesmix.sampling.density import Coordinates
 
 WIDTH = 2.0
 TOTAL = 0.3
@@ -53,7 +51,7 @@ def unbend(log_weight: np.ndarray, concentration: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class SparseCoordinates:
+class SparseCoordinates(Coordinates):
     """Points z (f + 1,) around a mode: the other free parameters, then y of the weights.
 
     Parameters
@@ -64,8 +62,7 @@ class SparseCoordinates:
         Where chains begin: a mode under a Dirichlet prior that has one.
     """
 
-    problem: Problem
-    mode: Mode
+    bent = True
 
     @cached_property
     def at(self) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +117,7 @@ class SparseCoordinates:
     def _of_theta(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         """The density of the free part of theta and its gradient, from the mode."""
         plain = replace(self.mode, factor=np.eye(len(self.mode.factor)))
-        return PlainCoordinates(self.problem, plain).density
+        return Coordinates(self.problem, plain).density
 
     def density(self, z: np.ndarray, **_: Any) -> tuple[float, np.ndarray]:
         """Log density of z (f + 1,) and its gradient."""
