@@ -19,6 +19,26 @@ def legendre(count: int) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * (1 + nodes), 0.5 * weights
 
 
+def unit_interval(tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in (0, 1) and weights of the double exponential rule (Takahasi and Mori 1974).
+
+    The function may be singular at both ends.
+
+    Parameters
+    ----------
+    tau : ndarray, shape (count,)
+        Equally spaced.
+    """
+    x, rest = (1 / (1 + np.exp(sign * np.pi * np.sinh(tau))) for sign in (-1, 1))
+    return x, (tau[1] - tau[0]) * np.pi * np.cosh(tau) * x * rest
+
+
+def half_line(tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same in (0, inf), for a function that falls."""
+    x = np.exp(0.5 * np.pi * np.sinh(tau))
+    return x, (tau[1] - tau[0]) * 0.5 * np.pi * np.cosh(tau) * x
+
+
 def halved(
     later: Callable[[np.ndarray], np.ndarray], lower: np.ndarray, upper: np.ndarray
 ) -> np.ndarray:

@@ -19,7 +19,7 @@ from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed, Parameter, Shown
 from bayesmix.families.kernel import Kernel, TimesKernel
 from bayesmix.families.levels import Cuts
-from bayesmix.families.links import Link, Linked, get_link
+from bayesmix.families.links import Link, Linked, at_values, get_link
 from bayesmix.families.multivariate.covariance import Structure
 from bayesmix.families.multivariate.normal import row_derivatives
 from bayesmix.families.start import search_start
@@ -248,6 +248,11 @@ class Family:
             raise SpecError(msg)
         order = (*self.locations, *(name for name in links if name not in self.locations))
         object.__setattr__(self, "params", {name: links[name] for name in order})
+        if self.tails is None and self.log_tails is not None:
+            object.__setattr__(self, "tails", partial(_tails, self))
+        if self.survival is not None and not (self.links or self.is_own):
+            # A shipped distribution of times has one link.
+            object.__setattr__(self, "links", tuple(links[name].name for name in self.locations))
         if self.survival is None and (self.logsf is not None or self.hazard is not None):
             object.__setattr__(self, "survival", own_survival(self))
 
@@ -514,6 +519,17 @@ class Family:
             if isinstance(v.eta, np.ndarray) and (missing := np.isnan(v.eta)).any():
                 value = xp.where(missing, np.nan, value)
         return value
+
+
+def _tails(family: Family, y: np.ndarray, /, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y), from their logarithms."""
+    assert family.log_tails is not None
+    with np.errstate(all="ignore"):
+        const = 0.0 if family.constant is None else family.constant(y, None)
+        obs = Observed(np.asarray(y, dtype=float), None, const)
+        below, above = family.log_tails(obs, *at_values(family.parameters, natural))
+    there = allows(family, obs.y)  # else below all values
+    return np.where(there, np.exp(below), 0.0), np.where(there, np.exp(above), 1.0)
 
 
 def allows(family: Family, y: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from bayesmix.arrays.symbolic import Symbol
 from bayesmix.errors import SpecError
 from bayesmix.families.derivatives import Derivatives, automatic
 from bayesmix.families.interface import Array, Observed
-from bayesmix.families.links import Linked
+from bayesmix.families.links import Linked, at_values
 from bayesmix.families.survival.base import join, some_rows
 from bayesmix.families.survival.derivatives import join_derivatives
 from bayesmix.formula.limits import CENSORED, Limits
@@ -369,7 +369,7 @@ def _inverted(
     family: Any, natural: dict[str, np.ndarray], limits: Limits, rng: np.random.Generator
 ) -> np.ndarray:
     """Responses between limits in a tail, by bisection of log tail probabilities."""
-    linked = tuple(Linked(p.link, p.link.forward(natural[p.name])) for p in family.parameters)
+    linked = at_values(family.parameters, natural)
     finite = np.where(np.isfinite(limits.lower), limits.lower, limits.upper)
     obs = Observed(finite, None, 0.0)._replace(limits=limits)
     u = rng.random(len(finite))
@@ -411,10 +411,8 @@ def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarr
 
     Of a censored response: between which probabilities it lies.
     """
-    linked = tuple(
-        Linked(p.link, np.broadcast_to(p.link.forward(np.asarray(natural[p.name])), obs.y.shape))
-        for p in family.parameters
-    )
+    every = {name: np.broadcast_to(value, obs.y.shape) for name, value in natural.items()}
+    linked = at_values(family.parameters, every)
     limits = obs.limits
     assert limits is not None
     before = _before(family, obs.y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -99,6 +99,12 @@ class Linked:
     def log1m(self) -> Array:
         """The logarithm of one minus it."""
         return self.link.log1m_inverse(self.eta)
+
+
+def at_values(links: Iterable[tuple[str, Link]], values: Mapping[str, Any]) -> tuple[Linked, ...]:
+    """Parameters, each a name with its link, that are known through their values by name."""
+    with np.errstate(all="ignore"):
+        return tuple(Linked.at(link, np.asarray(values[name], float)) for name, link in links)
 
 
 HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)

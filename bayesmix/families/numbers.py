@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.families.base import Array, Derivatives, Family, Observed
 from bayesmix.families.links import Linked
-from bayesmix.families.survival.base import Instant, log_survival
+from bayesmix.families.survival.base import Instant
 from bayesmix.formula.times import Times
 
 
@@ -48,10 +48,6 @@ def for_numbers(times: Family) -> Family:
         at = _instant(obs)
         return survival.log_distribution(at, *linked), survival.logsf(at, *linked)
 
-    def tails(y: np.ndarray, /, **natural: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        log = log_survival(times, np.maximum(y, 0.0), natural)
-        return -np.expm1(log), np.exp(log)
-
     return replace(
         times,
         survival=None,
@@ -59,7 +55,7 @@ def for_numbers(times: Family) -> Family:
         density=density,
         closed_form=None if form is None else closed_form,
         log_tails=log_tails,
-        tails=tails,
+        tails=None,
         constant=lambda y, trials: -np.log(y),
         start=lambda y: start(_exact(y)),
         priors=None if priors is None else lambda y: priors(_exact(y)),

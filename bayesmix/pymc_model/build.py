@@ -18,7 +18,7 @@ from bayesmix.model.data import NamedData, named_data
 from bayesmix.priors import PriorModel
 from bayesmix.pymc_model.likelihood import unit_log_likelihood
 from bayesmix.pymc_model.parameters import add_parameters, theta_of
-from bayesmix.pymc_model.predictors import Predictors, add_predictors, log_weights
+from bayesmix.pymc_model.predictors import Predictors, Read, add_predictors, log_weights
 from bayesmix.pymc_model.random import draw
 
 Tensor = Any
@@ -67,7 +67,8 @@ def to_pymc(spec: MixtureSpec, priors: PriorModel | None, likelihood: str = "gra
     with pm.Model(coords=named.coords) as model:
         data = _data(named, fixed=kernel is not None)
         parameters = add_parameters(spec, priors)
-        predictors = [add_predictors(spec, block, parameters, data) for block in spec.layout.blocks]
+        read = [Read(spec, block, data) for block in spec.layout.blocks]
+        predictors = [add_predictors(each, parameters) for each in read]
         inputs = Inputs(log_weights(parameters, data), predictors, data)
         if kernel is None:
             _observe(spec, named, data, inputs, _by_graph(spec, inputs))

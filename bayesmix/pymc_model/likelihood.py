@@ -24,9 +24,8 @@ from bayesmix.formula.calls import taken_apart
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.times import KINDS, LEFT, NOTHING, RIGHT
 from bayesmix.model import MixtureSpec
-from bayesmix.model.data import names_of, response_names, time_data, time_sources
-from bayesmix.model.layout import BlockLayout
-from bayesmix.pymc_model.predictors import Predictors, linked, no_graph
+from bayesmix.model.data import response_names
+from bayesmix.pymc_model.predictors import Predictors, Read, linked, no_graph
 
 Tensor = Any
 
@@ -61,20 +60,20 @@ def unit_log_likelihood(
     columns = _by_row(spec, value, data)
     terms, seen = log_pi, log_pi
     truncated = any(rows.entry is not None for rows in spec.rows.blocks)
+    unit = data.get("unit_of_row")
     for block, predictor in zip(spec.layout.blocks, predictors, strict=True):
+        read = Read(spec, block, data)
         for family, members in block.groups():
             parameters = linked(predictor, block, family, members)
-            observed = _observed(spec, block, members[0], columns, data, entry=not truncated)
+            observed = _observed(read, members[0], columns, entry=not truncated)
             if family.whole is not None:
-                logf, units = _together(spec, block, family, observed, parameters, data)
+                logf, units = _together(read, family, observed, parameters)
                 terms = _add(spec, terms, members, logf, units, value.shape[0])
                 continue
             logf = _log_density(family, observed, parameters)
-            terms = _add(spec, terms, members, logf, data.get("unit_of_row"), value.shape[0])
+            terms = _add(spec, terms, members, logf, unit, value.shape[0])
             if truncated:
-                entry = _entry(spec, block, members[0], observed, data)
-                reached = _log_density(family, entry, parameters)
-                unit = data.get("unit_of_row")
+                reached = _log_density(family, _entry(read, members[0], observed), parameters)
                 seen = _add(spec, seen, members, reached, unit, value.shape[0])
     if "allowed" in data:
         terms = pt.switch(pt.gt(data["allowed"], 0), terms, -np.inf)
@@ -88,8 +87,8 @@ def unit_log_likelihood(
 
 
 def _column(values: Tensor) -> Any:
-    """Values of the rows as a column (obs, 1), which broadcasts with (obs, component)."""
-    return Symbol(values[:, None])
+    """Values of the rows, if any, as a column (obs, 1), which broadcasts with (obs, component)."""
+    return None if values is None else Symbol(values[:, None])
 
 
 def _by_row(spec: MixtureSpec, value: Tensor, data: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -101,75 +100,60 @@ def _by_row(spec: MixtureSpec, value: Tensor, data: Mapping[str, Tensor]) -> dic
     return {name: _column(together[:, b]) for b, name in enumerate(names)}
 
 
-def _observed(
-    spec: MixtureSpec,
-    block: BlockLayout,
-    s: int,
-    columns: Mapping[str, Any],
-    data: Mapping[str, Tensor],
-    *,
-    entry: bool,
-) -> Observed:
+def _observed(read: Read, s: int, columns: Mapping[str, Any], *, entry: bool) -> Observed:
     """What a component reads: the response, its trials, and how times were observed."""
+    block, gaps = read.block, read.spec.prepared.gaps
     if block.families[s].columns:
         several: Any = tuple(columns[name] for name in block.columns)
         masks: Any = tuple(Symbol(pt.invert(pt.isnan(y.variable))) for y in several)
-        return Observed(several, None, 0.0, there=masks if spec.prepared.gaps else None)
+        return Observed(several, None, 0.0, there=masks if gaps else None)
+    source = read.sources[s]
+    y = columns[source]
     if not block.survival:
-        y, trials = columns[block.name], data.get(names_of(spec, block)["trials"])
+        trials = _column(read.get("trials"))
         there: Any = None
-        if spec.prepared.gaps:  # a missing response, NaN, says nothing
+        if gaps:  # a missing response, NaN, says nothing
             there = Symbol(pt.invert(pt.isnan(y.variable)))
-            y = np.where(there, y, _middle(spec, block, s))
-        y = _beside_atoms(spec, block, s, y)
+            y = np.where(there, y, _middle(read, s))
         one: Any = Symbol(pt.ones_like(y.variable))
-        obs = Observed(y, one if trials is None else _column(trials), 0.0, there=there)
-        return obs._replace(limits=_limits(spec, block, data))
-    source = time_sources(spec, block)[s]
-    y, names = columns[source], time_data(spec, block)[source]
-    code = _column(data[names["observed_as"]])
-    upper = _column(data[names["upper"]]) if names["upper"] in data else y
-    own = names["entry"] if entry else names["since"]
-    late = _column(data[own]) if own in data else None
-    upper = np.where(code == LEFT, y, upper)
-    rate = _column(data[names["background"]]) if names["background"] in data else None
+        y = _beside_atoms(read, s, y)
+        obs = Observed(y, one if trials is None else trials, 0.0)
+        return obs._replace(there=there, limits=_limits(read))
+    names = ("observed_as", "upper", "entry" if entry else "since", "background")
+    code, upper, late, rate = (_column(read.get(name, s)) for name in names)
+    upper = np.where(code == LEFT, y, y if upper is None else upper)
     seen: Any = Seen(code, y, upper, late, MAY_BE[taken_apart(source).kind], rate)
     return Observed(y, None, 0.0, seen)
 
 
-def _limits(spec: MixtureSpec, block: BlockLayout, data: Mapping[str, Tensor]) -> Any:
+def _limits(read: Read) -> Any:
     """The limits of a response, as columns."""
-    response = spec.rows.blocks[spec.layout.blocks.index(block)].response
+    response = read.rows.response
     if response is None or response.limits is None:
         return None
-    names = names_of(spec, block)
-    lower, upper = (_column(data[names[end]]) for end in ("lower_limit", "upper_limit"))
+    lower, upper = (_column(read.get(end)) for end in ("lower_limit", "upper_limit"))
     return Limits(response.limits.kind, lower, upper, response.limits.most)
 
 
-def _beside_atoms(spec: MixtureSpec, block: BlockLayout, s: int, y: Any) -> Any:
+def _beside_atoms(read: Read, s: int, y: Any) -> Any:
     """What a density reads at rows that belong to an atom: a value that has one."""
-    rows = spec.rows.blocks[spec.layout.blocks.index(block)]
-    if rows.allowed is None or block.families[s].atom is not None:
+    families = read.block.families
+    if read.rows.allowed is None or families[s].atom is not None:
         return y
-    for at in {f.atom for f in block.families if f.atom is not None}:
-        y = np.where(y == at, _middle(spec, block, s), y)
+    for at in {f.atom for f in families if f.atom is not None}:
+        y = np.where(y == at, _middle(read, s), y)
     return y
 
 
-def _middle(spec: MixtureSpec, block: BlockLayout, s: int) -> float:
+def _middle(read: Read, s: int) -> float:
     """A response that a component's family allows."""
-    rows = spec.rows.blocks[spec.layout.blocks.index(block)]
-    values = np.sort(rows.observed[block.keys[s]].y)
+    values = np.sort(read.rows.observed[read.block.keys[s]].y)
     return float(values[len(values) // 2])
 
 
-def _entry(
-    spec: MixtureSpec, block: BlockLayout, s: int, observed: Observed, data: Mapping[str, Tensor]
-) -> Observed:
+def _entry(read: Read, s: int, observed: Observed) -> Observed:
     """The survival to a delayed entry, as if censored there; one at zero says nothing."""
-    source = time_sources(spec, block)[s]
-    entry = _column(data[time_data(spec, block)[source]["entry"]])
+    entry = _column(read.get("entry", s))
     code = np.where(entry > 0, RIGHT, NOTHING)
     seen: Any = Seen(code, entry, entry, None, ("right",))
     return observed._replace(times=seen)
@@ -204,19 +188,12 @@ def _log_density(family: Family, observed: Observed, parameters: tuple[Linked, .
 
 
 def _together(
-    spec: MixtureSpec,
-    block: BlockLayout,
-    family: Family,
-    observed: Observed,
-    parameters: tuple[Linked, ...],
-    data: Mapping[str, Tensor],
+    read: Read, family: Family, observed: Observed, parameters: tuple[Linked, ...]
 ) -> tuple[Tensor, Tensor]:
     """Log densities (cluster, members) of rows together, and the unit of each cluster."""
-    names = names_of(spec, block)
-    cluster, unit = data[names["cluster_of_row"]], data[names["unit_of_cluster"]]
-    if names["effects"] in data:
-        matrix = data[names["effects"]]
-        columns: Any = [_column(matrix[:, j]) for j in range(len(block.random))]
+    cluster, unit = read.get("cluster_of_row"), read.get("unit_of_cluster")
+    if (matrix := read.get("effects")) is not None:
+        columns: Any = [_column(matrix[:, j]) for j in range(len(read.block.random))]
         observed = observed._replace(effects=columns)
 
     def summed(rows: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,14 +15,47 @@ from bayesmix.arrays.symbolic import NotSymbolicError, Symbol, plain
 from bayesmix.families import Family
 from bayesmix.families.links import Link, Linked
 from bayesmix.model import MixtureSpec
-from bayesmix.model.data import names_of
+from bayesmix.model.data import names_of, time_data, time_sources
 from bayesmix.model.layout import BlockLayout
 from bayesmix.model.params import plain_components, plain_name
+from bayesmix.model.rows import BlockRows
 
 Tensor = Any
 
 # Beyond e^700 a number is infinite, and so are its derivatives.
 LARGEST = 700.0
+
+
+@dataclass(frozen=True)
+class Read:
+    """One response of a model, with the data of all by name: variables of a graph, or arrays."""
+
+    spec: MixtureSpec
+    block: BlockLayout
+    data: Mapping[str, Any]
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What the data of this response are called, see `model.data.names_of`."""
+        return names_of(self.spec, self.block)
+
+    @property
+    def rows(self) -> BlockRows:
+        """The rows of the specification."""
+        return self.spec.rows.blocks[self.spec.layout.blocks.index(self.block)]
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """Names of what each component's response is read from."""
+        survival = self.block.survival
+        return time_sources(self.spec, self.block) if survival else [self.block.name] * self.spec.k
+
+    def get(self, name: str, s: int | None = None) -> Any:
+        """Some data of the response, or of the time of component s; None where there are none."""
+        names = self.names
+        if s is not None and self.block.survival:
+            names = time_data(self.spec, self.block)[self.sources[s]]
+        return self.data.get(names.get(name, ""))
 
 
 class Predictors(NamedTuple):
@@ -36,21 +71,16 @@ class Predictors(NamedTuple):
     mean: Tensor = None
 
 
-def add_predictors(
-    spec: MixtureSpec,
-    block: BlockLayout,
-    parameters: Mapping[str, Tensor],
-    data: Mapping[str, Tensor],
-) -> Predictors:
+def add_predictors(read: Read, parameters: Mapping[str, Tensor]) -> Predictors:
     """Linear predictors of every parameter of a response, and the named node `mu`.
 
     Parameters
     ----------
-    spec : MixtureSpec
-    block : BlockLayout
-    parameters, data : mapping of str to TensorVariable
+    read : Read
+    parameters : mapping of str to TensorVariable
     """
-    names = names_of(spec, block)
+    block, names, k = read.block, read.names, read.spec.k
+    x, offset = read.get("X"), read.get("offset")
     eta, constant = {}, {}
     for number, predictor in enumerate(block.predictors):
         node: Tensor = parameters.get(plain_name(predictor.variable))
@@ -58,26 +88,24 @@ def add_predictors(
             constant[number] = node
             continue
         used = np.flatnonzero((predictor.index >= 0).any(0))
-        located = any(number in block.located(s) for s in range(spec.k))
+        located = any(number in block.located(s) for s in range(k))
         if not located and [predictor.terms[p] for p in used] == ["Intercept"]:
             eta[number] = node[:, used[0]][None]
         elif node is None:
-            eta[number] = pt.zeros((data[names["X"]].shape[0], spec.k))
+            eta[number] = pt.zeros((x.shape[0], k))
         else:
-            eta[number] = data[names["X"]] @ node.T
-        if located and names["offset"] in data:
-            offset = data[names["offset"]]
+            eta[number] = x @ node.T
+        if located and offset is not None:
             eta[number] = eta[number] + (offset[:, None] if offset.ndim == 1 else offset)
     whole = Predictors(eta, constant, None)
     means = [_mean(whole, block, family, members) for family, members in block.groups()]
     if any(mean is None for mean in means):
         return whole
     order = np.argsort(np.concatenate([members for _, members in block.groups()]))
-    n = data[names["X"]].shape[0]
     outputs = block.families[0].outputs
     last = (len(outputs),) * bool(outputs)
     wide = [
-        pt.broadcast_to(m, (n, len(g), *last))
+        pt.broadcast_to(m, (x.shape[0], len(g), *last))
         for m, (_, g) in zip(means, block.groups(), strict=True)
     ]
     joined = wide[0] if len(wide) == 1 else pt.concatenate(wide, axis=1)[:, order]
@@ -90,7 +118,7 @@ def add_predictors(
     mean = pm.Deterministic(name, joined, dims=dims)
     families = [family for family, _ in block.groups() if family.params]
     said = all(has_mean_as_location(f) and _exact(f.parameters[0].link) for f in families)
-    described = {number for s in range(spec.k) for number in block.located(s)}
+    described = {number for s in range(k) for number in block.located(s)}
     left = {slot: node for slot, node in eta.items() if not (said and slot in described)}
     return Predictors(left, constant, mean)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesmix.arrays.quadrature import half_line
 from bayesmix.arrays.sums import log_sum_exp
 from bayesmix.errors import DataError
 from bayesmix.families import Family
@@ -144,17 +145,11 @@ def _mean_of_events(family: Family, natural: Mapping[str, np.ndarray]) -> np.nda
     with np.errstate(all="ignore"):
         excess = np.exp(time_of.log_survival(family, t, natural)) - never
         excess = np.where(excess > 1e-14, excess, 0.0)  # the rest is rounding, times any t
-        mean = (excess * t * _NODE_WEIGHTS).sum(-1, keepdims=True) / (1 - never)
+        mean = (excess * t * (_WEIGHTS / _NODES)).sum(-1, keepdims=True) / (1 - never)
     return np.where(some, mean, whole)
 
 
-def _half_line(m: int = 241) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes t, and dt / t, of a double exponential rule on (0, inf) (Takahasi and Mori 1974)."""
-    x, h = np.linspace(-4.0, 4.0, m, retstep=True)
-    return np.exp(0.5 * np.pi * np.sinh(x)), 0.5 * np.pi * h * np.cosh(x)
-
-
-_NODES, _NODE_WEIGHTS = _half_line()
+_NODES, _WEIGHTS = half_line(np.linspace(-4.0, 4.0, 241))
 
 
 def quantile_time(times: EventTimes, q: Array, among: str = "all") -> np.ndarray:

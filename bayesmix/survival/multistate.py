@@ -82,7 +82,7 @@ def ways(transitions: Mapping[Hashable, Sequence[Hashable]], start: Hashable | N
     start = _start(transitions) if start is None else start
     if start not in transitions:
         raise SpecError(f"start={start!r} has no model; those that have are {list(transitions)}")
-    paths = tuple(_walk(transitions, (start,)))
+    paths = tuple(path for path in walk(transitions, (start,)) if path[-1] not in transitions)
     lost = [state for state in transitions if not any(state in path for path in paths)]
     if lost:
         msg = f"the start {start!r} does not lead to {lost}; leave them out, or give another start"
@@ -94,7 +94,7 @@ def _check_transitions(transitions: Mapping[Hashable, Sequence[Hashable]]) -> No
     if not transitions:
         raise SpecError("there is no state; give {state: fit, ...}")
     for origin in transitions:
-        for path in _walk(transitions, (origin,)):
+        for path in walk(transitions, (origin,)):
             if path[-1] in path[:-1]:
                 first = path.index(path[-1])
                 cycle = " -> ".join(map(str, path[first:]))
@@ -112,14 +112,13 @@ def _start(transitions: Mapping[Hashable, Sequence[Hashable]]) -> Hashable:
     return first[0]
 
 
-def _walk(transitions: Mapping[Hashable, Sequence[Hashable]], path: Path) -> Iterator[Path]:
-    """Ways on from a path: to a final state, or until a state comes back."""
+def walk(transitions: Mapping[Hashable, Sequence[Hashable]], path: Path) -> Iterator[Path]:
+    """Every way on from a path, however short; one on which a state comes back ends there."""
     for state in transitions[path[-1]]:
         longer = (*path, state)
+        yield longer
         if state in transitions and state not in path:
-            yield from _walk(transitions, longer)
-        else:
-            yield longer
+            yield from walk(transitions, longer)
 
 
 def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np.ndarray:
@@ -138,19 +137,23 @@ def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np
     ever = {state: event_probabilities(model) for state, model in models.items()}
     stay = staying_probabilities(models)
     one = np.ones(models[along.start].weights.shape[:2])
-    pairs = zip(along.paths, _by_step(models, along, ever), strict=True)
-    each = [np.prod([*steps, stay.get(path[-1], one)], axis=0) for path, steps in pairs]
+    each = [
+        np.prod([*by_step(models, path, ever), stay.get(path[-1], one)], axis=0)
+        for path in along.paths
+    ]
     return np.stack(each, axis=-1)
 
 
-def _by_step(
-    models: Mapping[Hashable, EventTimes], along: Ways, values: Mapping[Hashable, np.ndarray]
-) -> list[list[np.ndarray]]:
-    """Of values (D, n, S) by state and event those of every step, (D, n), for each path."""
-    return [
-        [values[a][..., models[a].names.index(b)] for a, b in pairwise(path)]
-        for path in along.paths
-    ]
+def by_step(
+    models: Mapping[Hashable, EventTimes], path: Path, values: Mapping[Hashable, np.ndarray]
+) -> list[np.ndarray]:
+    """Of values (D, n, S) by state and event those of every step of a path, (D, n)."""
+    return [values[a][..., models[a].names.index(b)] for a, b in pairwise(path)]
+
+
+def times_of(models: Mapping[Hashable, EventTimes], path: Path) -> list[Component]:
+    """The time of every step of a path, its parameters of shape (D, n)."""
+    return [_component(models[a], b) for a, b in pairwise(path)]
 
 
 def staying_probabilities(models: Mapping[Hashable, EventTimes]) -> dict[Hashable, np.ndarray]:
@@ -186,7 +189,7 @@ def mean_times(
     """
     share = _shares(models, along, among)
     means = {state: mean_time(model, among) for state, model in models.items()}
-    by_path = np.stack([np.sum(s, axis=0) for s in _by_step(models, along, means)], axis=-1)
+    by_path = np.stack([np.sum(by_step(models, p, means), axis=0) for p in along.paths], axis=-1)
     total = share * np.where(share > 0, by_path, 0.0)
     by_final = []
     for to in map(along.to, along.finals):
@@ -202,7 +205,7 @@ def _shares(models: Mapping[Hashable, EventTimes], along: Ways, among: str) -> n
         return path_probabilities(models, along)
     _check_models(models)
     weights = {state: model.weights for state, model in models.items()}
-    return np.stack([np.prod(s, axis=0) for s in _by_step(models, along, weights)], axis=-1)
+    return np.stack([np.prod(by_step(models, p, weights), axis=0) for p in along.paths], axis=-1)
 
 
 def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
@@ -232,7 +235,7 @@ def quantile_times(
         raise SpecError(f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]")
     on_way = _shares(models, along, "all")
     arriving = _shares(models, along, among)
-    steps = [[_component(models[a], b) for a, b in pairwise(path)] for path in along.paths]
+    steps = [times_of(models, path) for path in along.paths]
 
     def quantiles(to: list[int]) -> np.ndarray:
         total = on_way[..., to].sum(axis=-1, keepdims=True)

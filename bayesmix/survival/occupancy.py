@@ -12,13 +12,14 @@ who has come there less who has gone on.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from bayesmix.errors import SpecError
 from bayesmix.families.survival import base as time_of
 from bayesmix.results.event_times import Component, EventTimes
+from bayesmix.survival.multistate import by_step, times_of, walk
 from bayesmix.survival.sums import beside, distribution, rule
 
 NODES = 64
@@ -76,40 +77,27 @@ def occupancy(
         )
     out = np.zeros((*lead, len(t), len(states)))
     out[..., 0] = 1.0
-    for path, weight, steps in _paths(models, (start,), np.ones(lead), ()):
-        came = weight[..., None] / alive * _by(steps, left, since)
+    # An event without parameters has the name of what never comes.
+    coming = {
+        state: [b for b, step in zip(m.names, m.components, strict=True) if step.family.parameters]
+        for state, m in models.items()
+    }
+    weights = {state: model.weights for state, model in models.items()}
+    for path in walk(coming, (start,)):
+        if path[-1] in path[:-1]:
+            raise SpecError(f"paths return to the state {path[-1]!r}")
+        weight = np.prod(by_step(models, path, weights), axis=0)
+        came = weight[..., None] / alive * _by(times_of(models, path), left, since)
         out[..., states.index(path[-1])] += came
         out[..., states.index(path[-2])] -= came
     return np.clip(out, 0.0, 1.0)
-
-
-def _paths(
-    models: Mapping[Hashable, EventTimes],
-    path: tuple[Hashable, ...],
-    weight: np.ndarray,
-    steps: tuple[Component, ...],
-) -> Iterator[tuple[tuple[Hashable, ...], np.ndarray, tuple[Component, ...]]]:
-    """Every way from the start, however short, with its probability and times."""
-    model = models[path[-1]]
-    for k, state in enumerate(model.names):
-        family, natural = model.components[k]
-        if not family.parameters:  # the name of an event that never comes
-            continue
-        if state in path:
-            raise SpecError(f"paths return to the state {state!r}")
-        shape = weight.shape
-        step = Component(family, {n: np.broadcast_to(v, shape) for n, v in natural.items()})
-        longer, share = (*path, state), weight * model.weights[..., k]
-        yield longer, share, (*steps, step)
-        if state in models:
-            yield from _paths(models, longer, share, (*steps, step))
 
 
 def _survived(step: Component, t: np.ndarray) -> np.ndarray:
     return np.exp(time_of.log_survival(step.family, t, beside(step, t)))
 
 
-def _by(steps: tuple[Component, ...], left: np.ndarray, since: np.ndarray) -> np.ndarray:
+def _by(steps: list[Component], left: np.ndarray, since: np.ndarray) -> np.ndarray:
     """Probability that the times end within `left`, the first being longer than `since`."""
     if not since.any():
         return distribution(steps, left)

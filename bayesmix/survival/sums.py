@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from bayesmix.arrays.quadrature import crossing
+from bayesmix.arrays.quadrature import crossing, unit_interval
 from bayesmix.families.survival import base as time_of
 from bayesmix.results.event_times import Component
 
@@ -49,9 +49,7 @@ def distribution(steps: Sequence[Component], t: np.ndarray) -> np.ndarray:
 @cache
 def rule(m: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of the double exponential rule on (0, 1)."""
-    x, h = np.linspace(-2.9, 2.9, m, retstep=True)
-    v = 1.0 / (1.0 + np.exp(-np.pi * np.sinh(x)))
-    return v, h * np.pi * np.cosh(x) * v * (1.0 - v)
+    return unit_interval(np.linspace(-2.9, 2.9, m))
 
 
 def _spread(step: Component) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import Jet, by_parts, compose, fit
 from bayesmix.arrays.generalized_f.deviance import deviance
-from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip, shape_jets
+from bayesmix.arrays.generalized_f.integral import constant, falling_tail, flip, once
 from bayesmix.arrays.generalized_f.inverse import log_ratio, slow_tail, start_quantile
 from bayesmix.arrays.generalized_f.series import HALF_LOG_2PI, inverse_shapes, rises
 
@@ -203,11 +203,8 @@ def _tail(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any
 def _slow(w: np.ndarray, Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
     if order == 0:
         return slow_tail(w, Q, None if p is None else np.exp(p), p)
-    shapes, width = shape_jets(Q, p)
-    first = np.zeros((width, *w.shape))
-    first[0] = 1.0
-    w_jet = Jet(w, first, np.zeros((width, width, *w.shape)))
-    return slow_tail(w_jet, shapes[0], None if p is None else xp.exp(shapes[1]), shapes[-1])
+    given: Any = xp.jets(w, *once(Q, p))
+    return slow_tail(*given[:2], *((None, None) if p is None else (xp.exp(given[2]), given[2])))
 
 
 def _by_rows(where: np.ndarray, yes: Any, no: Any) -> Any:

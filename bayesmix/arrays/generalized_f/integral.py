@@ -70,20 +70,18 @@ def _count(P: np.ndarray | None, order: int) -> int:
     return 0 if order == 0 else 3 if P is None else 6
 
 
-def shape_jets(Q: np.ndarray, p: np.ndarray | None) -> tuple[tuple[Jet, ...], int]:
-    """The shapes as Jets in (w, Q) or (w, Q, p), one row if all are alike; how many variables."""
-    given = (Q,) if p is None else (Q, p)
+def once(Q: np.ndarray, p: np.ndarray | None) -> list[np.ndarray]:
+    """The shapes, as one row where all are alike: what they alone decide is then quickest."""
+    given = [Q] if p is None else [Q, p]
     alike = all(bool((a == a[0]).all()) for a in given)
-    rows = [a[:1] if alike else a for a in given]
-    return xp.jets(np.zeros_like(rows[0]), *rows)[1:], len(rows) + 1
+    return [a[:1] if alike else a for a in given]
 
 
 def constant(Q: np.ndarray, p: np.ndarray | None, order: int) -> Any:
-    """The normaliser n, with derivatives in (w, Q) or (w, Q, p); shapes alike are taken once."""
-    (Q_jet, *p_jet), _ = shape_jets(Q, p)
-    if order == 0:
-        return normaliser(Q_jet.value, np.exp(p_jet[0].value) if p_jet else None)
-    return normaliser(Q_jet, xp.exp(p_jet[0]) if p_jet else None)
+    """The normaliser n, with derivatives in (w, Q) or (w, Q, p)."""
+    shapes: Any = once(Q, p)
+    shapes = xp.jets(np.zeros_like(shapes[0]), *shapes)[1:] if order else shapes
+    return normaliser(shapes[0], None if p is None else xp.exp(shapes[1]))
 
 
 def flip(f: Jet, sign: float, variables: tuple[int, ...]) -> Jet:

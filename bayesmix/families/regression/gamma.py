@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.generalized_f import log_lower, log_upper
@@ -87,12 +86,6 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"shape": Prior("lognormal", mu=float(np.log(2 * _pooled_shape(y))), sigma=1.5)}
 
 
-def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P(Y <= y) and P(Y > y)."""
-    scaled = shape * np.maximum(y, 0.0) / mu
-    return special.gammainc(shape, scaled), special.gammaincc(shape, scaled)
-
-
 FAMILY = Family(
     "gamma",
     discrete=False,
@@ -102,7 +95,6 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**2 / shape,
-    tails=tails,
     log_tails=log_tails,
     simulate=simulate,
     valid=lambda y: y > 0,

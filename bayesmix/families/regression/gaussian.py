@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
@@ -63,12 +62,6 @@ def priors(y: np.ndarray) -> dict[str, Prior]:
     return {"sigma": Prior("lognormal", mu=float(np.log(0.5 * (np.std(y) or 1.0))), sigma=1.0)}
 
 
-def tails(y: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P(Y <= y) and P(Y > y)."""
-    z = (y - mu) / sigma
-    return special.ndtr(z), special.ndtr(-z)
-
-
 FAMILY = Family(
     "gaussian",
     discrete=False,
@@ -78,7 +71,6 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, sigma: mu,
     variance=lambda mu, sigma: sigma**2,
-    tails=tails,
     log_tails=log_tails,
     simulate=simulate,
     pymc=lambda pm, mu, sigma: pm.Normal.dist(mu, sigma),

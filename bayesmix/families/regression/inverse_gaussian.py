@@ -10,7 +10,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.kernel import Kernel, Term
-from bayesmix.families.links import HALF_LOG_2PI, Linked, get_link
+from bayesmix.families.links import HALF_LOG_2PI, Linked
 
 
 def constant(y: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
@@ -29,15 +29,6 @@ def log_tails(obs: Observed, mu: Linked, shape: Linked) -> tuple[Array, Array]:
     upper = xp.log_ndtr(-a)
     gap = xp.clip(far - upper, upper=-1e-300)
     return xp.logaddexp(xp.log_ndtr(a), far), upper + xp.log1mexp(gap)
-
-
-def tails(y: np.ndarray, mu: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P(Y <= y) and P(Y > y)."""
-    y = np.asarray(y, dtype=float)
-    link = get_link("identity")
-    given = Observed(y, None, constant(y, None))
-    both = log_tails(given, Linked(link, np.asarray(mu)), Linked(link, np.asarray(shape)))
-    return np.exp(both[0]), np.exp(both[1])
 
 
 def kernel_term(ops: Any) -> Term:
@@ -107,7 +98,6 @@ FAMILY = Family(
     start=start,
     mean=lambda mu, shape: mu,
     variance=lambda mu, shape: mu**3 / shape,
-    tails=tails,
     log_tails=log_tails,
     simulate=simulate,
     valid=lambda y: y > 0,

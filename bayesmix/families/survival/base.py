@@ -27,7 +27,7 @@ from bayesmix.arrays.quadrature import halved, legendre
 from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import FamilyLike
 from bayesmix.families.kernel import TimesKernel
-from bayesmix.families.links import LINKS, Linked
+from bayesmix.families.links import LINKS, Linked, at_values
 from bayesmix.formula.times import KINDS, Times
 
 Array = Any
@@ -433,13 +433,8 @@ def _prepare(
 ) -> tuple[Survival, tuple[Linked, ...], np.ndarray]:
     """The distribution, its parameters, and t in the shape to which all broadcast."""
     assert family.survival is not None
-    values = [np.asarray(natural[p.name], dtype=float) for p in family.parameters]
-    with np.errstate(all="ignore"):
-        linked = tuple(
-            Linked(p.link, p.link.forward(v))
-            for p, v in zip(family.parameters, values, strict=True)
-        )
-    shape = np.broadcast_shapes(np.shape(t), *(v.shape for v in values))
+    linked = at_values(family.parameters, natural)
+    shape = np.broadcast_shapes(np.shape(t), *(v.value.shape for v in linked))
     return family.survival, linked, np.broadcast_to(np.asarray(t, dtype=float), shape)
 
 

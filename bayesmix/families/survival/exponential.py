@@ -41,7 +41,6 @@ FAMILY = Family(
     "exponential",
     params={"rate": "log"},
     location="rate",
-    links=("log",),
     survival=transformed(
         TimesKernel("exponential", kernel_line, "extreme", parameters=1), quantile
     ),

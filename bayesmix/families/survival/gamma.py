@@ -45,8 +45,6 @@ FAMILY = Family(
     "gamma",
     **generalized.functions({"rate": "log", "shape": "log"}, standard)
     | {"start": start, "mean": mean},
-    location="rate",
-    links=("log",),
     priors=priors,
     collapse=("shape", 1),
     units={"rate": -1, "shape": 0},

@@ -11,7 +11,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.arrays.generalized_f import log_ratio
 from bayesmix.arrays.generalized_f import quantile as standard_quantile
-from bayesmix.families.links import Linked, get_link
+from bayesmix.families.links import Link, Linked, at_values, get_link
 from bayesmix.families.survival.base import Instant, Survival, contributions
 from bayesmix.families.survival.start import Guess, guess
 from bayesmix.families.survival.transformed import law
@@ -49,7 +49,7 @@ def functions(
     Parameters
     ----------
     params : mapping of str to str
-        Link of each parameter, in the order of the arguments of `standard`.
+        Link of each parameter, in the order of the arguments of `standard`; first the location.
     standard : callable
         ``standard(*linked)``: the place of the log time, and its shapes.
     back : callable, optional
@@ -65,12 +65,8 @@ def functions(
 
     def natural(values: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
         """Mu, sigma, Q and P of natural parameters."""
-        linked = (
-            Linked.at(get_link(link), np.asarray(values[name], float))
-            for name, link in params.items()
-        )
         with np.errstate(divide="ignore"):
-            mu, log_sigma, Q, p = standard(*linked)
+            mu, log_sigma, Q, p = standard(*at_values(links, values))
         return mu, np.exp(log_sigma), Q, None if p is None else np.exp(p)
 
     def quantile(p: np.ndarray, **values: np.ndarray) -> np.ndarray:
@@ -103,11 +99,13 @@ def functions(
             _, _, Q, P = natural({**dict.fromkeys(params, 1.0), **shapes})
             mu, sigma = centred(rough, Q, P)
             found.append(back(mu=mu, sigma=sigma, **shapes))
-        return likeliest(times, survival, params, found)
+        return likeliest(times, survival, links, found)
 
+    links = [(name, get_link(link)) for name, link in params.items()]
     survival = law(line, "generalized F", quantile=quantile)
     return {
         "params": dict(params),
+        "location": links[0][0],
         "survival": survival,
         "start": start,
         "mean": mean,
@@ -185,17 +183,14 @@ def centred(rough: Guess, Q: Any, P: Any = None) -> tuple[float, float]:
 def likeliest(
     times: Times,
     distribution: Survival,
-    links: Mapping[str, str],
+    links: Sequence[tuple[str, Link]],
     candidates: Sequence[Mapping[str, float]],
 ) -> dict[str, float]:
     """The candidate, parameters by name, under which (at most 200 of) the times are likeliest."""
     some = times.take(np.linspace(0, len(times) - 1, min(len(times), _TIMES)).astype(int))
 
     def value(natural: Mapping[str, float]) -> float:
-        linked = tuple(
-            Linked(get_link(link), get_link(link).forward(np.array([natural[name]])))
-            for name, link in links.items()
-        )
+        linked = at_values(links, {name: [x] for name, x in natural.items()})
         with np.errstate(all="ignore"):
             total = float(np.sum(contributions(distribution, some, linked)))
         return total if np.isfinite(total) else -np.inf

@@ -34,8 +34,6 @@ def priors(times: Times) -> dict[str, Prior]:
 FAMILY = Family(
     "genf",
     **generalized.functions(PARAMS, standard, tried=TRIED),
-    location="mu",
-    links=("identity",),
     priors=priors,
     collapse=("sigma", -1),
     units={"mu": "log", "sigma": 0, "Q": 0, "P": 0},

@@ -43,8 +43,6 @@ def priors(times: Times) -> dict[str, Prior]:
 FAMILY = Family(
     "genf_orig",
     **generalized.functions(PARAMS, standard, back, TRIED),
-    location="mu",
-    links=("identity",),
     priors=priors,
     collapse=("sigma", -1),
     units={"mu": "log", "sigma": 0, "s1": 0, "s2": 0},

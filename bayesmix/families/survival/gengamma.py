@@ -33,8 +33,6 @@ def priors(times: Times) -> dict[str, Prior]:
 FAMILY = Family(
     "gengamma",
     **generalized.functions(PARAMS, standard, tried=TRIED),
-    location="mu",
-    links=("identity",),
     priors=priors,
     collapse=("sigma", -1),
     units={"mu": "log", "sigma": 0, "Q": 0},

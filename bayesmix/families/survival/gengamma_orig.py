@@ -36,8 +36,6 @@ def priors(times: Times) -> dict[str, Prior]:
 FAMILY = Family(
     "gengamma_orig",
     **generalized.functions(PARAMS, standard, back, TRIED),
-    location="scale",
-    links=("log",),
     priors=priors,
     collapse=("shape", 1),
     units={"scale": 1, "shape": 0, "k": 0},

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.arrays.quadrature import half_line
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Family
 from bayesmix.families.kernel import Line, TimesKernel
@@ -16,9 +17,9 @@ from bayesmix.families.survival.start import guess, working
 from bayesmix.families.survival.transformed import transformed
 from bayesmix.formula.times import Times
 
-# Levels of the continued fraction for the mean, and of the quadrature for the variance.
+# Levels of the continued fraction for the mean, and the quadrature for the variance.
 _LEVELS = 80
-_STEPS = np.linspace(-4.5, 4.5, 181)
+_HAZARDS = half_line(np.linspace(-4.5, 4.5, 181))
 
 
 def kernel_line(ops: Any) -> Line:
@@ -98,11 +99,8 @@ def variance(rate: np.ndarray, shape: np.ndarray) -> np.ndarray:
     expected = mean(rate, shape)
     centre = np.where(np.isfinite(expected), expected, 0.0)
     out = np.zeros(np.shape(expected))
-    h = _STEPS[1] - _STEPS[0]
-    for w in _STEPS:  # total = exp(pi / 2 sinh(w)): the double exponential rule
-        total = np.exp(0.5 * np.pi * np.sinh(w))
-        weight = h * 0.5 * np.pi * np.cosh(w) * total * np.exp(-total)
-        if weight > 0:
+    for total, width in zip(*_HAZARDS, strict=True):
+        if (weight := width * np.exp(-total)) > 0:
             t = at_hazard(total, rate, np.maximum(shape, 0.0))
             out = out + weight * np.square(t - centre)
     return np.where(np.isfinite(expected), out, np.inf)
@@ -126,7 +124,6 @@ FAMILY = Family(
     "gompertz",
     params={"shape": "identity", "rate": "log"},
     location="rate",
-    links=("log",),
     survival=transformed(TimesKernel("gompertz", kernel_line, "extreme"), quantile, never),
     start=start,
     mean=mean,

@@ -67,7 +67,6 @@ FAMILY = Family(
     "loglogistic",
     params={"shape": "log", "scale": "log"},
     location="scale",
-    links=("log",),
     survival=transformed(TimesKernel("loglogistic", scaled_line, "logistic"), quantile),
     start=start,
     mean=mean,

@@ -62,7 +62,6 @@ FAMILY = Family(
     "lognormal",
     params={"meanlog": "identity", "sdlog": "log"},
     location="meanlog",
-    links=("identity",),
     survival=transformed(TimesKernel("lognormal", kernel_line, "normal"), quantile),
     start=start,
     mean=mean,

@@ -189,7 +189,6 @@ def _make(of: str) -> Family:
         "promotion_time",
         params=params,
         location="theta",
-        links=("log",),
         survival=Survival(
             partial(logpdf, law),
             partial(logsf, law),

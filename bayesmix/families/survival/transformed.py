@@ -105,16 +105,16 @@ def transformed(
     """Everything about such times that follows from x."""
     values, slopes = kernel.make_line(LATER), kernel.make_line(OPS)
 
-    def evaluated(line: Any, numbers: tuple[Any, ...], etas: list[Any]) -> tuple[Any, ...]:
+    def evaluated(line: Any, t: Any, log_t: Any, etas: list[Any]) -> tuple[Any, ...]:
         """The twelve numbers of a line; a parameter that the family lacks is zero."""
-        return line(*numbers, *etas, *[0.0] * (2 - len(etas)))
+        return line(t, log_t, *etas, *[0.0] * (2 - len(etas)))
 
     def line(at: Instant, *linked: Linked) -> tuple[tuple[Array], Array]:
-        parts = evaluated(values, tuple(map(later, at)), [later(v.eta) for v in linked])
+        parts = evaluated(values, later(at.t), later(at.log), [later(v.eta) for v in linked])
         return (parts[0].value,), parts[6].value
 
     def closed_form(at: Instant, event: np.ndarray, *linked: Linked) -> Derivatives:
-        parts, p = evaluated(slopes, at, [v.eta for v in linked]), len(linked)
+        parts, p = evaluated(slopes, at.t, at.log, [v.eta for v in linked]), len(linked)
         x, rest = (
             (some[0], some[1 : 1 + p], (some[3:4], some[4:])[:p]) for some in (parts[:6], parts[6:])
         )

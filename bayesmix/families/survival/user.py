@@ -25,10 +25,10 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays.autodiff import by_parts
-from bayesmix.arrays.quadrature import legendre
+from bayesmix.arrays.quadrature import half_line, legendre, unit_interval
 from bayesmix.errors import SpecError
 from bayesmix.families.interface import FamilyLike, Observed
-from bayesmix.families.links import Linked
+from bayesmix.families.links import Linked, at_values
 from bayesmix.families.survival.base import Instant, Survival
 
 Array = Any
@@ -47,22 +47,8 @@ _TRIED_TIMES = 100
 _LARGE = (1e30, 1e60)
 
 
-def _inner_rule() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in (0, 1) for a function that may be singular at 0."""
-    tau = np.arange(-4.6, 3.2, _STEP)
-    x = 1 / (1 + np.exp(-np.pi * np.sinh(tau)))
-    rest = 1 / (1 + np.exp(np.pi * np.sinh(tau)))
-    return x, _STEP * np.pi * np.cosh(tau) * x * rest
-
-
-def _outer_rule() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in (0, inf) for a function that falls."""
-    tau = np.arange(-3.8, 4.4, _STEP)
-    x = np.exp(0.5 * np.pi * np.sinh(tau))
-    return x, _STEP * 0.5 * np.pi * np.cosh(tau) * x
-
-
-_INNER, _OUTER = _inner_rule(), _outer_rule()
+_INNER = unit_interval(np.arange(-4.6, 3.2, _STEP))
+_OUTER = half_line(np.arange(-3.8, 4.4, _STEP))
 
 
 @dataclass(frozen=True)
@@ -294,10 +280,7 @@ def check_own(family: FamilyLike, obs: Observed, natural: dict[str, Any]) -> Non
         return
     t = seen[np.linspace(0, len(seen) - 1, min(len(seen), _TRIED_TIMES)).astype(int)]
     at = Instant(t, np.log(t))
-    linked = tuple(
-        Linked(p.link, p.link.forward(np.asarray([natural[p.name]], dtype=float)))
-        for p in family.parameters
-    )
+    linked = at_values(family.parameters, {name: [value] for name, value in natural.items()})
     with np.errstate(all="ignore"):
         if family.logsf is not None:
             _check_agreement(family, at, linked)

@@ -53,7 +53,6 @@ FAMILY = Family(
     "weibull",
     params={"shape": "log", "scale": "log"},
     location="scale",
-    links=("log",),
     survival=transformed(TimesKernel("weibull", scaled_line, "extreme"), quantile),
     start=start,
     mean=mean,

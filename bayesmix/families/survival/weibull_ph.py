@@ -28,16 +28,14 @@ def kernel_line(ops: Any) -> Line:
     return line
 
 
-def usual_scale(scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """The scale b of S(t) = exp(-(t / b)^shape): scale^(-1 / shape)."""
-    return np.exp(-np.log(scale) / shape)
-
-
 def by_usual(function: Callable[..., np.ndarray], words: str = "") -> Callable[..., np.ndarray]:
-    """A function of the usual scale, by keyword, as one of the scale here; `words` say what."""
+    """A function of the usual scale, by keyword, as one of the scale here; `words` say what.
+
+    The usual scale b, of S(t) = exp(-(t / b)^shape), is scale^(-1 / shape).
+    """
 
     def here(*first: Any, scale: np.ndarray, shape: np.ndarray) -> np.ndarray:
-        return function(*first, scale=usual_scale(scale, shape), shape=shape)
+        return function(*first, scale=np.exp(-np.log(scale) / shape), shape=shape)
 
     here.__doc__ = words
     return here
@@ -65,7 +63,6 @@ FAMILY = Family(
     "weibull_ph",
     params={"shape": "log", "scale": "log"},
     location="scale",
-    links=("log",),
     survival=transformed(
         TimesKernel("weibull_ph", kernel_line, "extreme"), by_usual(weibull.quantile)
     ),
