@@ -76,7 +76,7 @@ def test_the_whole_command_ends_with_a_posterior(tmp_path, capsys):
     assert cli.main(["demo", "--out", str(tmp_path), "--seed", "2"]) == 0
     out, err = capsys.readouterr()
     # Few of this seed's starts reach the best; of that, and of nothing else, there is a warning.
-    assert re.fullmatch(r"bayesmix: warning: only \d+ of 20 starts reached .*\n", err)
+    assert re.fullmatch(r"bayesmix: warning: k = 5: only \d+ of 20 starts reached .*\n", err)
     assert "4000 draws in" in out
     # The maximum and the posterior agree on the treatment to two digits.
     assert out.count("multiplies the odds of dying by 0.77") == 2

@@ -17,8 +17,9 @@ SEED = 1
 KEYS = ["component", "term", "effect"]
 # ML is on the boundary of its parameters here; estimation/test_map.py has their posterior modes.
 DEGENERATE = {"mehta_varying_k3", "tribolium_k3", "tribolium_wang_sub_k2"}
-# Two modes that no chain leaves, and their shares (Laplace's estimate).
-SEVERAL_MODES = {"fabricfault_nested_k2": [0.80, 0.20]}
+# Two modes that no chain leaves, and their shares: Laplace's estimate from the log density of
+# `to_pymc()`, SciPy's BFGS from normal starts and Hessians by differences of gradients.
+SEVERAL_MODES = {"fabricfault_nested_k2": [0.761, 0.239]}
 # Chains of these run longer than they keep draws, 16 or 64 times, in 2 to 9 CPU seconds.  Why, with
 # the largest R-hat and the smallest bulk ESS of the seeds 1 to 5 (docs/benchmarks.md).
 LONGER = {
@@ -34,8 +35,6 @@ LONGER = {
     "betablocker_fix_k4",
     # A component may empty: 1.001 and 3407.
     "mehta_sub15_fix_k2",
-    # 98 and 2 percent, a narrow region where a component vanishes: 1.002 and 2252.
-    "trypanosome_k2",
 }
 # Few units say how steep the curve is, so the prior moves it; reported and not tested.
 SHIFTED = {"trypanosome_k2"}
@@ -119,7 +118,7 @@ def test_chains_of_a_plain_mixture_agree_and_are_near_ml():
 @pytest.mark.parametrize("name", sorted(SEVERAL_MODES))
 def test_several_modes_are_listed_and_visited(name):
     found, told = sampled(name)
-    assert list(found.modes["share"].head(2)) == pytest.approx(SEVERAL_MODES[name], abs=0.03)
+    assert list(found.modes["share"].head(2)) == pytest.approx(SEVERAL_MODES[name], abs=0.002)
     assert list(found.modes["chains"].head(2)) == [3, 1]
     assert found.modes["log_density"].head(2).nunique() == 2
     assert told
