@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays import Symbol
 from bayesmix.distributions import Prior
 from bayesmix.errors import DataError, SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
@@ -98,18 +99,15 @@ def _corners(spline: Spline) -> np.ndarray:
 def rises(spline: Spline, gammas: tuple[Linked, ...]) -> Array:
     """Whether the spline rises everywhere: its slope is a parabola between two knots."""
     values = [xp.value_of(g.value) for g in gammas[1:]]
-    good: Array = np.array(True)
-    for start, middle, end in np.moveaxis(_corners(spline), 1, 0):
-        low, mid, high = (
-            sum(v * float(c) for v, c in zip(values, corner, strict=True))
-            for corner in (start, middle, end)
-        )
-        bend, tilt = 2.0 * (low - 2.0 * mid + high), 4.0 * mid - 3.0 * low - high
-        inside = (bend > 0) & (tilt < 0) & (-tilt < 2.0 * bend)
-        lowest = low - tilt * tilt / (4.0 * xp.where(bend > 0, bend, 1.0))
-        dips = inside & (lowest < 0)
-        good = good & (low >= 0) & (high >= 0) & ~dips
-    return good
+    values = [v if isinstance(v, Symbol) else np.asarray(v) for v in values]
+    low, mid, high = (
+        sum(v[..., None] * c for v, c in zip(values, corner.T, strict=True))
+        for corner in _corners(spline)
+    )  # each (..., m)
+    bend, tilt = 2.0 * (low - 2.0 * mid + high), 4.0 * mid - 3.0 * low - high
+    inside = (bend > 0) & (tilt < 0) & (-tilt < 2.0 * bend)
+    lowest = low - tilt * tilt / (4.0 * xp.where(bend > 0, bend, 1.0))
+    return xp.where(inside, lowest, np.minimum(low, high)).min(axis=-1) >= 0
 
 
 # --- the three scales ----------------------------------------------------------------------
