@@ -208,6 +208,7 @@ class Selection(Hinted):
         -----
         ConvergenceWarning
             If a fit stopped before it converged: the statistic may be too low or too high.
+            If Ctrl-C ended a bootstrap: it has the resamples so far, if these are 19 or more.
 
         References
         ----------

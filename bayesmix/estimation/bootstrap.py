@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
@@ -92,20 +92,32 @@ def resample(
     n = whole_number("n", n, "the number of resamples of bootstrap()", LEAST, FitError)
     spec = fitted.spec
     check_memory(16.0 * n * spec.layout.size, f"bootstrap(n={n})", "ask for fewer resamples")
-    theta = np.empty((n, spec.layout.size))
-    loglik, status = np.empty(n), np.empty(n, dtype="U12")
-    made = 0
     with Progress(progress, n, fitted.problem) as shown:
-        try:
-            for b in range(n):
-                theta[b], loglik[b], status[b] = _refit(fitted, kind, rng)
-                made = b + 1
-                shown.update("bootstrap", n - b, float(loglik[b]))
-        except KeyboardInterrupt:
-            if made < LEAST:
-                raise
-            warn("interrupted", f"interrupted: of {n} resamples only {made} ran")
-    return Resampled(fitted, kind, theta[:made], loglik[:made], status[:made])
+        refits = (_refit(fitted, kind, rng) for _ in range(n))
+        made = as_many_as_run(
+            refits, n, LEAST, lambda left, one: shown.update("bootstrap", left, one[1])
+        )
+    theta, loglik, status = map(np.array, zip(*made, strict=True))
+    return Resampled(fitted, kind, theta, loglik, status)
+
+
+def as_many_as_run[T](
+    refits: Iterable[T], n: int, least: int, tell: Callable[[int, T], None]
+) -> list[T]:
+    """What n resamples give, or with a warning those before Ctrl-C if they are `least` or more.
+
+    `tell` gets the number of those left, and what one gives.
+    """
+    made: list[T] = []
+    try:
+        for one in refits:
+            made.append(one)
+            tell(n - len(made) + 1, one)
+    except KeyboardInterrupt:
+        if len(made) < least:
+            raise
+        warn("interrupted", f"interrupted: of {n} resamples only {len(made)} ran")
+    return made
 
 
 def _refit(fitted: Fitted, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, float, str]:

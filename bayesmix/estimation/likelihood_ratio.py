@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesmix._arguments import whole_number
 from bayesmix.errors import FitError, warn
-from bayesmix.estimation.bootstrap import simulated_rows
+from bayesmix.estimation.bootstrap import as_many_as_run, simulated_rows
 from bayesmix.estimation.maximise import LOST, Options, make_starts, refitted
 from bayesmix.estimation.progress import Progress
 from bayesmix.likelihood.engine import information
@@ -25,6 +25,8 @@ STARTS = 5
 ROUGH = Options(tol=1e-6, max_iter=200)
 # Seconds of work from which it is shared among processes, and resamples that tell.
 WORTH_SHARING, TRIED = 10.0, 4
+# Resamples, of which a p-value of 0.05 takes so many.
+LEAST = 19
 # Terms of a series that are added at once, and in all.
 TERMS, MOST_TERMS = 1 << 12, 1 << 20
 
@@ -102,7 +104,7 @@ def bootstrap_test(
         If the fits cannot be compared, responses not simulated, or no refit succeeds.
     """
     observed = _checked(small, large)
-    n_boot = whole_number("n_boot", n_boot, "the number of resamples", 19, FitError)
+    n_boot = whole_number("n_boot", n_boot, "the number of resamples", LEAST, FitError)
     if n_jobs not in (None, -1):
         n_jobs = whole_number("n_jobs", n_jobs, "the number of processes", 1, FitError)
     if small.spec.rows.weight is not None and (small.spec.rows.weight != 1).any():
@@ -110,15 +112,14 @@ def bootstrap_test(
             "test(kind='bootstrap') draws a response for each row, and a case weight stands for "
             "several: repeat the rows instead of weights=, or use kind='vlmr'"
         )
-    draws = np.full(n_boot, np.nan)
     with Progress(progress, n_boot, small.problem) as shown:
-        for b, value in enumerate(_resampled(small, large, rng.spawn(n_boot), n_jobs)):
-            draws[b] = value
-            shown.update("bootstrap of the likelihood ratio", n_boot - b, float(value))
+        tell = partial(shown.update, "bootstrap of the likelihood ratio")
+        values = _resampled(small, large, rng.spawn(n_boot), n_jobs)
+        draws = np.array(as_many_as_run(values, n_boot, LEAST, tell))
     usable = draws[np.isfinite(draws)]
-    if 2 * len(usable) < n_boot:
+    if 2 * len(usable) < len(draws):
         raise FitError(
-            f"only {len(usable)} of {n_boot} resamples have regular maxima of both models; use "
+            f"only {len(usable)} of {len(draws)} resamples have regular maxima of both models; use "
             "smaller k, or dispersion='fixed'"
         )
     p = (1 + int((usable >= observed).sum())) / (1 + len(usable))

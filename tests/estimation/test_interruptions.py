@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.estimation import em, maximise
+from bayesmix.estimation import em, likelihood_ratio, maximise
 from bayesmix.estimation.progress import Progress
 
 
@@ -113,6 +113,30 @@ def test_a_selection_that_is_interrupted_ends(spec, monkeypatch):
     monkeypatch.setattr(maximise, "newton", newton)
     with pytest.raises(KeyboardInterrupt):
         bmx.select(spec, k=[2, 3], seed=1)
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_likelihood_ratio_test_that_is_interrupted_has_the_resamples_so_far(
+    spec, monkeypatch, enough
+):
+    """Its p-value counts those: of 25 resamples, statistics of 0 to 24, against what was seen."""
+    selection = bmx.select(spec, k=[1, 2], seed=1, starts=2)
+    values = iter(range(25 if enough else 18))
+
+    def resample(*_):
+        for value in values:
+            return float(value)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(likelihood_ratio, "_resample", resample)
+    if not enough:
+        with pytest.raises(KeyboardInterrupt):
+            selection.test(1, 2, n_boot=50, n_jobs=1)
+        return
+    with pytest.warns(bmx.ConvergenceWarning, match="of 50 resamples only 25 ran"):
+        found = selection.test(1, 2, n_boot=50, n_jobs=1)
+    np.testing.assert_array_equal(found.draws, np.arange(25))
+    assert found.p_value == (1 + (np.arange(25) >= found.statistic).sum()) / 26
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.ConvergenceWarning")
