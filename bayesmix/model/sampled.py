@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
-import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError
@@ -147,7 +146,5 @@ def read_block(spec: MixtureSpec, block: Block) -> Rows:
         labels = known_labels(frame, prepared.labels_column, rows.units, levels)
         known = known_components(labels, layout.components)
     allowed = allowed_units(rows.units, [b.allowed for b in rows.blocks], known)
-    if allowed is None and known is not None:
-        allowed = np.ones(known.shape, bool)
     rows = replace(rows, weight=weight, allowed=allowed, known=known)
     return rows if given.resampled is None else given.resampled(rows, block)

@@ -223,7 +223,7 @@ def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -
         coordinate = spec.layout.coordinates[at]
         who = () if coordinate.effect in APART else coordinate.components
         sets.setdefault((coordinate.effect, who), []).append(at)
-    name, dim = plain_name(predictor.variable), plain_name(term_dim(spec.layout, block))
+    name, dim = predictor.variable, term_dim(spec.layout, block)
     index = predictor.index
     whole = (
         len(sets) == 1
@@ -233,11 +233,18 @@ def _coefficients(spec: MixtureSpec, block: BlockLayout, predictor: Predictor) -
     )
     if whole and spec.free[index].all():
         labels = (plain_components(spec.components), predictor.terms)
-        return [Variable(name, ("component", dim), labels, index)]
-    return [
-        _effect(spec, block, predictor, effect, entries, _label(effect, who, list(sets)))
-        for (effect, who), entries in sorted(sets.items())
-    ]
+        return [Variable(plain_name(name), ("component", plain_name(dim)), labels, index)]
+    # Of several parameters each may have terms of its own.
+    dim = f"term_{name}" if block.survival or len(block.linear()) > 1 else dim
+    out = []
+    for (effect, who), entries in sorted(sets.items()):
+        label = _label(effect, who, list(sets))
+        own, of = plain_name(f"{name}_{label}"), plain_name(f"{dim}_{label}")
+        if effect in APART:
+            out.append(_varying(spec, predictor, entries, own, of))
+        else:
+            out.append(_listed(own, of, spec, entries, lambda at: spec.layout.coordinates[at].term))
+    return out
 
 
 def _label(effect: str, who: tuple[int, ...], sets: list[tuple[str, tuple[int, ...]]]) -> str:
@@ -245,41 +252,33 @@ def _label(effect: str, who: tuple[int, ...], sets: list[tuple[str, tuple[int, .
     return f"nested_{number}" if effect == "nested" else LABELS.get(effect, effect)
 
 
-def _effect(
+def _listed(
+    name: str,
+    dim: str,
     spec: MixtureSpec,
-    block: BlockLayout,
-    predictor: Predictor,
-    effect: str,
     entries: list[int],
-    label: str,
+    label: Callable[[int], str],
+    link: Link = IDENTITY,
 ) -> Variable:
-    name = plain_name(f"{predictor.variable}_{label}")
-    # Of several parameters each may have terms of its own.
-    several = block.survival or len(block.linear()) > 1
-    of = name if several else f"{term_dim(spec.layout, block)}_{label}"
-    dim = plain_name(f"term_{of}" if several else of)
-    if effect in APART:
-        return _varying(spec, predictor, entries, name, dim)
+    """A list of those entries that are not held."""
     free = [at for at in entries if at not in spec.held]
-    terms = tuple(spec.layout.coordinates[at].term for at in free)
-    return Variable(name, (dim,), (terms,), np.array(free, int))
+    return Variable(name, (dim,), (tuple(map(label, free)),), np.array(free, int), link)
 
 
 def _varying(
     spec: MixtureSpec, predictor: Predictor, entries: list[int], name: str, dim: str
 ) -> Variable:
     """One coefficient a component and term, as a list where some are held or absent."""
-    coordinates = spec.layout.coordinates
-    free = [at for at in entries if at not in spec.held]
     rows = [s for s, row in enumerate(predictor.index) if set(row.tolist()) & set(entries)]
     columns = [p for p in range(len(predictor.terms)) if set(predictor.index[:, p]) & set(entries)]
     at = predictor.index[np.ix_(rows, columns)]
-    if len(free) < len(entries) or sorted(at.ravel().tolist()) != sorted(entries):
-        labels = tuple(
-            f"{spec.components[coordinates[at].components[0]]}:{coordinates[at].term}"
-            for at in free
-        )
-        return Variable(name, (f"{name}_entry",), (labels,), np.array(free, int))
+    if spec.held.keys() & entries or sorted(at.ravel().tolist()) != sorted(entries):
+
+        def label(at: int) -> str:
+            coordinate = spec.layout.coordinates[at]
+            return f"{spec.components[coordinate.components[0]]}:{coordinate.term}"
+
+        return _listed(name, f"{name}_entry", spec, entries, label)
     names = plain_components(spec.components)
     dims = ("component" if len(rows) == spec.k else f"component_{name}", dim)
     coords = (tuple(names[s] for s in rows), tuple(predictor.terms[p] for p in columns))
@@ -291,15 +290,14 @@ def _dispersion(spec: MixtureSpec, predictor: Predictor, link: Link) -> Variable
     name = plain_name(predictor.variable)
     index = predictor.index[:, 0]
     entries = list(dict.fromkeys(index[index >= 0].tolist()))
-    free = [at for at in entries if at not in spec.held]
-    if len(free) == spec.k:
+    if len(entries) == spec.k and not spec.held.keys() & entries:
         names = plain_components(spec.components)
         return Variable(name, ("component",), (names,), index, link)
-    labels = tuple(
-        ", ".join(str(spec.components[s]) for s in spec.layout.coordinates[at].components)
-        for at in free
-    )
-    return Variable(f"{name}_set", (f"{name}_set_of",), (labels,), np.array(free, int), link)
+
+    def label(at: int) -> str:
+        return ", ".join(str(spec.components[s]) for s in spec.layout.coordinates[at].components)
+
+    return _listed(f"{name}_set", f"{name}_set_of", spec, entries, label, link)
 
 
 # --- weights -------------------------------------------------------------------------------
