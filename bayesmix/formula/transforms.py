@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,10 @@ def _categories(data: Any, contrast: Any = None, levels: Any = None) -> Category
         raise FormulaError(
             f"C(...): the coding is a {type(contrast).__name__}; use Treatment('level') or Sum."
         )
-    if isinstance(data, CategoryBox):
-        return CategoryBox(
-            data.data,
-            data.contrast if contrast is None else contrast,
-            data.levels if levels is None else levels,
-        )
-    return CategoryBox(data, contrast, levels)
+    if not isinstance(data, CategoryBox):
+        return CategoryBox(data, contrast, levels)
+    given = {"contrast": contrast, "levels": levels}
+    return replace(data, **{name: value for name, value in given.items() if value is not None})
 
 
 def _sum_categories(data: Any, omit: Any = None, levels: Any = None) -> CategoryBox:

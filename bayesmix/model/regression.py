@@ -149,16 +149,14 @@ def _families(
         if lacking := [name for name in components if name not in given]:
             raise SpecError(f"family={shown(given)} has no family for the components {lacking}")
         given = [given[name] for name in components]
-    if isinstance(given, (list, tuple)):
-        if len(given) != k:
-            msg = f"family= lists {len(given)} families for k={k} components; give one or {k}"
-            raise SpecError(msg)
-        made: dict[Any, Family] = {}
-        for g in given:
-            made.setdefault(_key(g), resolve(g, survival=survival))
-        families = tuple(made[_key(g)] for g in given)
-    else:
-        families = (resolve(given, survival=survival),) * k
+    listed = given if isinstance(given, (list, tuple)) else [given] * k
+    if len(listed) != k:
+        msg = f"family= lists {len(listed)} families for k={k} components; give one or {k}"
+        raise SpecError(msg)
+    keys = [g if isinstance(g, (str, Family)) else repr(g) for g in listed]
+    alike = dict(zip(keys, listed, strict=True))
+    made = {key: resolve(g, survival=survival) for key, g in alike.items()}
+    families = tuple(made[key] for key in keys)
     distinct = {id(f): f for f in families}.values()
     names = [(f.name, str(f.options)) for f in distinct]
     if len(set(names)) < len(names):
@@ -167,10 +165,6 @@ def _families(
     if not survival:
         _check_links(distinct)
     return families
-
-
-def _key(given: Any) -> Any:
-    return given if isinstance(given, (str, Family)) else repr(given)
 
 
 def _check_links(families: Iterable[Family]) -> None:
