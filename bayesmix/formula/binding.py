@@ -78,6 +78,8 @@ _HINTS = {
         for name in ("surv", "mv", "truncated", "censored")
     },
 }
+# What makes the transformation of one of the names in `TRANSFORMS`; None: they are refused.
+type Transform = Callable[[str], Any] | None
 _RESERVED = ("offset", "p", "surv", "mv", "truncated", "censored")
 
 
@@ -149,10 +151,7 @@ def _identity(x: Any) -> Any:
 
 
 def bind(
-    expression: Expression,
-    data: pd.DataFrame,
-    scope: Scope,
-    transform: Callable[[str], Any] | None = None,
+    expression: Expression, data: pd.DataFrame, scope: Scope, transform: Transform = None
 ) -> BoundExpression:
     """Find the functions and variables of an expression.
 
@@ -162,9 +161,7 @@ def bind(
     data : DataFrame
         Its columns go before the scope's names.
     scope : Scope
-    transform : callable, optional
-        Makes the transformation of one of the names in `TRANSFORMS`; without it they
-        are refused.
+    transform : Transform
 
     Returns
     -------
@@ -223,11 +220,7 @@ def refuse_unknown(expressions: Iterable[Expression], data: pd.DataFrame, scope:
 
 
 def _scope_value(
-    name: str,
-    expression: Expression,
-    data: pd.DataFrame,
-    scope: Scope,
-    transform: Callable[[str], Any] | None,
+    name: str, expression: Expression, data: pd.DataFrame, scope: Scope, transform: Transform
 ) -> Any:
     if name not in scope:
         if name in CONSTANTS:
@@ -247,10 +240,7 @@ def _scope_value(
 
 
 def _function(
-    name: str,
-    expression: Expression,
-    scope: Scope,
-    transform: Callable[[str], Any] | None,
+    name: str, expression: Expression, scope: Scope, transform: Transform
 ) -> Callable[..., Any]:
     """Find a function; of the user's own, only one made with ``def`` hides one of NumPy's."""
     found = scope.peek(name) if name in scope else None
