@@ -314,7 +314,12 @@ def draw_rows(
     out = np.full((len(at), len(family.columns)) if family.columns else len(at), np.nan)
     inside = np.broadcast_to(_possible(family, values), len(at))
     if family.whole is not None:
-        return _draw_together(family, values, clustered, at, rng)
+        if family.whole.simulate is None or clustered is None:
+            lacks = "needs its clusters and random effects' columns"
+            lacks = "has no simulate=" if clustered else lacks
+            raise FitError(f"family {family.name!r} {lacks}; give these to draw responses")
+        given = clustered.take(at)
+        return family.whole.simulate(rng, given.codes, given.effects, **values)
     if inside.any():
         at, values = at[inside], {n: v[inside] for n, v in values.items()}
         if family.is_survival:
@@ -330,21 +335,6 @@ def draw_rows(
             drawn = draw_within(family, values, drawn, limits.take(at), rng)
         out[inside] = drawn
     return out
-
-
-def _draw_together(
-    family: Family,
-    values: dict[str, np.ndarray],
-    clustered: Clustered | None,
-    at: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    assert family.whole is not None
-    if family.whole.simulate is None or clustered is None:
-        what = "has no simulate=" if clustered else "needs its clusters and random effects' columns"
-        raise FitError(f"family {family.name!r} {what}; give these to draw responses")
-    given = clustered.take(at)
-    return family.whole.simulate(rng, given.codes, given.effects, **values)
 
 
 def _possible(family: Family, values: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -226,7 +225,18 @@ def begin(
         priors = {**priors, "weight": Prior("dirichlet", concentration=CONCENTRATION)}
     penalty = Penalty(model, jacobian=True)
     problem = standard_problem(spec, penalty, options.n_threads)
-    point_of = partial(_point, spec, options, priors, rng)
+    starts = None if options.init is not None else _starts(spec)
+    asked = FitOptions(
+        starts=starts, seed=rng, init=options.init, progress=False, n_threads=options.n_threads
+    )
+
+    def point_of(ends: np.ndarray | None = None) -> Fitted:
+        """The posterior mode, from the user's start, ends of other runs or random starts."""
+        with warnings.catch_warnings():
+            # The draws show how the chains end; the mode is only where they begin.
+            warnings.simplefilter("ignore")
+            return fit_point(spec, "map", asked, priors, begin=ends)
+
     if not spec.smooths:
         return Begun(model, *_point_and_modes(problem, point_of, options, rng), problem)
     point = point_of()
@@ -349,24 +359,6 @@ def _point_and_modes(
         outcome = search(problem, starts, rng, first)
     modes = modes_among(problem, outcome, rng if starts else None)
     return point, (replace(modes[0], share=1.0),) if model.is_sparse else modes
-
-
-def _point(
-    spec: MixtureSpec,
-    options: LaplaceOptions,
-    priors: Any,
-    rng: np.random.Generator,
-    begin: np.ndarray | None = None,
-) -> Fitted:
-    """The posterior mode, from the user's start, ends of other runs or random starts."""
-    starts = None if options.init is not None else _starts(spec)
-    with warnings.catch_warnings():
-        # The draws show how the chains end; the mode is only where they begin.
-        warnings.simplefilter("ignore")
-        given = FitOptions(
-            starts=starts, seed=rng, init=options.init, progress=False, n_threads=options.n_threads
-        )
-        return fit_point(spec, "map", given, priors, begin=begin)
 
 
 def _laplace(begun: Begun, options: LaplaceOptions, rng: np.random.Generator) -> Drawn:

@@ -197,18 +197,15 @@ def _slope(spec: MixtureSpec, data: pd.DataFrame, name: str) -> Contrast:
     training = spec.prepared.table[name].to_numpy(float)
     spread = float(np.std(training)) or float(np.abs(training).max()) or 1.0
     here = data[name].to_numpy(float)
-    high, low = here + STEP * spread, here - STEP * spread
+
+    def contrast(high: np.ndarray, low: np.ndarray) -> Contrast:
+        ends = [replaced(data, {name: values}) for values in (high, low)]
+        for frame in ends:
+            spec.apply(frame, response=False)
+        return Contrast(name, "dY/dX", ends[0], ends[1], high - low)
+
+    points = here + STEP * spread, here - STEP * spread
     try:
-        _apply(spec, data, name, high, low)
+        return contrast(*points)
     except DataError:
-        high, low = (np.clip(x, training.min(), training.max()) for x in (high, low))
-        _apply(spec, data, name, high, low)
-    ends = replaced(data, {name: high}), replaced(data, {name: low})
-    return Contrast(name, "dY/dX", *ends, high - low)
-
-
-def _apply(
-    spec: MixtureSpec, data: pd.DataFrame, name: str, high: np.ndarray, low: np.ndarray
-) -> None:
-    for values in (high, low):
-        spec.apply(replaced(data, {name: values}), response=False)
+        return contrast(*(np.clip(x, training.min(), training.max()) for x in points))
