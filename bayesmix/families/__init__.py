@@ -151,7 +151,7 @@ def named(given: str | Family) -> Family:
 
 def _file(name: str) -> Any:
     """The module of a family."""
-    known = family_name(name)
+    known = family_name(name) if isinstance(name, str) else ""  # not an array of names
     if known in FAMILIES:
         folders = {"multivariate": MULTIVARIATE, "survival": TIMES}
         folder = next((f for f, names in folders.items() if known in names), "regression")
