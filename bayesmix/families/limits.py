@@ -35,8 +35,11 @@ from bayesmix.formula.limits import CENSORED, Limits
 MOST_COUNTS, LONGEST_TAIL = 5_000, 100_000
 # Steps of linear predictors, and the smallest probability of a tail.
 STEP, LEAST = 0.01, 1e-300
-# Rounds in which impossible draws are made again, and halvings of an interval.
-REDRAWN, DOUBLINGS = 100, 60
+# Rounds in which impossible draws are made again; doublings of an interval, to the largest number,
+# and halvings, to the last digit.
+REDRAWN, DOUBLINGS, HALVINGS = 100, 1100, 60
+# Logarithm of a probability that is far from the smallest numbers.
+LOWEST = -600.0
 SURE = -1e-7  # log of a sum from which its complement is added up by itself
 
 
@@ -381,10 +384,14 @@ def _inverted(
     step = 1.0 + np.abs(finite)
     reach = np.where(np.isfinite(far), np.abs(far - finite), step)
     near, target = np.zeros_like(reach), tail + np.log(u)
+    # Sums over all counts would be long; where no tail is too small for a number, it will do.
+    numbers = family.log_tails is None and family.tails is not None and target.min() > LOWEST
 
     def beyond(distance: np.ndarray) -> np.ndarray:
         at = np.where(up, finite + distance, finite - distance)
         at = np.floor(at) if family.discrete else at
+        if numbers:
+            return np.where(up, *family.tails(at, **natural)[::-1]) > np.exp(target)
         both = log_tails(family, _at(family, obs, at), linked)
         return np.where(up, both[1], both[0]) > target
 
@@ -392,8 +399,8 @@ def _inverted(
         short = beyond(reach) & ~np.isfinite(far)
         if not short.any():
             break
-        reach = np.where(short, 2 * reach, reach)
-    for _ in range(DOUBLINGS):
+        near, reach = np.where(short, reach, near), np.where(short, 2 * reach, reach)
+    for _ in range(HALVINGS):
         middle = 0.5 * (near + reach)
         more = beyond(middle)
         near, reach = np.where(more, middle, near), np.where(more, reach, middle)

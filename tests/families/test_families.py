@@ -593,8 +593,18 @@ def test_inverse_gaussian_draws_of_a_large_mean_over_the_shape_are_levy_ones(mu,
     assert stats.kstest(y / shape, stats.levy.cdf).pvalue > 0.01
 
 
-# Of a hurdle's counts with the smallest alpha most are beyond all numbers; a spline needs knots.
-EXTREME = {*FAMILIES, *TIMES} - {"hurdle_negative_binomial", "spline", "cured", "zero", "point"}
+def test_positive_counts_of_the_smallest_alpha_have_a_logarithmic_distribution():
+    """P(y) = q^y / (-y log(1 - q)), 1 - q = alpha / (mu + alpha): log y is nearly uniform."""
+    f, alpha = family("hurdle_negative_binomial"), 1e-30
+    y = f.simulate(np.random.default_rng(10), mu=np.full(4000, 5.0), alpha=alpha, psi=0.0)
+    total = np.log(5.0 / alpha)
+    assert np.mean(y == 1) == pytest.approx(1 / total, abs=5 * np.sqrt(1 / total / 4000))
+    for end in (10, 20):  # the sum of 1 / y to 10^end
+        below = (end * np.log(10.0) + np.euler_gamma) / total
+        assert np.mean(y <= 10.0**end) == pytest.approx(below, abs=0.04)
+
+
+EXTREME = {*FAMILIES, *TIMES} - {"spline", "cured", "zero", "point"}  # a spline needs knots
 
 
 @np.errstate(all="ignore")

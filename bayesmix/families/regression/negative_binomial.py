@@ -130,11 +130,16 @@ def tails(y: np.ndarray, mu: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray,
     count = np.floor(y)
     none, count = count < 0, np.maximum(count, 0.0)
     a = np.clip(alpha, RANGE[0], 1 / LIMIT)
-    poisson = alpha * LIMIT > mu + count
-    lower = np.where(poisson, special.pdtr(count, mu), special.betainc(a, count + 1, a / (a + mu)))
-    upper = np.where(
-        poisson, special.pdtrc(count, mu), special.betainc(count + 1, a, mu / (a + mu))
+    poisson, few = alpha * LIMIT > mu + count, mu < a
+    share = np.minimum(mu, a) / (a + mu)  # the other one may be rounded to one
+    lower = np.where(
+        few, special.betaincc(count + 1, a, share), special.betainc(a, count + 1, share)
     )
+    upper = np.where(
+        few, special.betainc(count + 1, a, share), special.betaincc(a, count + 1, share)
+    )
+    lower = np.where(poisson, special.pdtr(count, mu), lower)
+    upper = np.where(poisson, special.pdtrc(count, mu), upper)
     return np.where(none, 0.0, lower), np.where(none, 1.0, upper)
 
 
