@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix._arguments import shown
 from bayesmix.distributions import KINDS
 from bayesmix.errors import FitError
-from bayesmix.families.survival.base import expected
+from bayesmix.families.survival.base import expected, log_survival
 from bayesmix.model import BlockRows, MixtureSpec, Rows
 from bayesmix.model.layout import BlockLayout
 from bayesmix.results.at import At
@@ -106,6 +106,19 @@ def row_log_densities(at: At) -> np.ndarray:
     for s, family, key in at.components():
         etas = (np.broadcast_to(at.eta(s, slot), len(out)).copy() for slot in block.slots[s])
         out[:, s] = family.log_density(data.observed[key], tuple(etas))
+    return out
+
+
+def late_survival(at: At) -> np.ndarray:
+    """Log chances (n, S) that delayed entries are reached, where the mixture is truncated.
+
+    A row that continues its unit's history has no late entry of its own.
+    """
+    out = np.zeros(at.shape)
+    for s, family, key in at.components():
+        late = None if at.data.entry is None else at.data.entry[key].times
+        if late is not None:
+            out[:, s] = log_survival(family, late.lower, at.natural(s))
     return out
 
 

@@ -25,6 +25,7 @@ from bayesmix.results.conditional import one_by_one
 from bayesmix.results.fitted import Fitted
 from bayesmix.results.means import (
     component_means,
+    late_survival,
     linear_predictors,
     observed_response,
     row_log_densities,
@@ -185,11 +186,11 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     if spec.rows.allowed is not None:
         allowed = spec.rows.allowed[spec.rows.units.codes]
         log_share = np.where(allowed, log_share, -np.inf)
-    entered = [_entered(at) for at in every]
+    entered = [late_survival(at) for at in every]
     log_share = log_share + _by_unit(np.sum(entered, axis=0), spec.rows.units.codes)
     # Of a time its density given that the delayed entry is reached.
     densities = [row_log_densities(at) - late for at, late in zip(every, entered, strict=True)]
-    earlier = _earlier(np.sum(densities, axis=0), spec.rows.units.codes)
+    earlier = _earlier(np.sum(densities, axis=0), every, spec.rows.units.codes)
     out = {}
     pairs = zip(every, densities, strict=True)
     for name, density, cells, there in (step for at, own in pairs for step in _in_turn(at, own)):
@@ -220,26 +221,20 @@ def _in_turn(
     yield at.block.name, density, ends, at.data.there if times is None else times.known
 
 
-def _earlier(density: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Sums (n, S) of the log densities of the earlier rows of each row's unit."""
+def _earlier(density: np.ndarray, every: list[At], codes: np.ndarray) -> np.ndarray:
+    """Sums (n, S) of the log densities of the earlier rows of each row's unit.
+
+    The rows of a history are in the order of their entries, wherever they stand.
+    """
     out = np.zeros_like(density)
-    order = np.argsort(codes, kind="stable")
+    begins = [entries(at.data, key) for at in every for key in at.block.keys[:1]]
+    order = np.lexsort((*(begin for begin in begins if begin is not None), codes))
     first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counts = np.diff(np.append(first, len(codes)))
     for step in range(1, int(counts.max())):
         rows = order[first[counts > step] + step]
         before = order[first[counts > step] + step - 1]
         out[rows] = out[before] + density[before]
-    return out
-
-
-def _entered(at: At) -> np.ndarray:
-    """Log chances (n, S) that delayed entries are reached, where the mixture is truncated."""
-    out = np.zeros(at.shape)
-    for s, family, key in at.components():
-        late = None if at.data.entry is None else entries(at.data, key)
-        if late is not None:
-            out[:, s] = log_survival(family, late, at.natural(s))
     return out
 
 

@@ -14,7 +14,6 @@ from bayesmix.arrays.sums import shares
 from bayesmix.errors import FitError, warn
 from bayesmix.families import Family
 from bayesmix.families.limits import draw_within
-from bayesmix.families.survival.base import log_survival
 from bayesmix.formula.calls import limited_call, taken_apart, time_name, values_read
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.response import Response, read_limits, read_response
@@ -26,7 +25,7 @@ from bayesmix.model.parts import Part
 from bayesmix.model.rows import Clustered, entries
 from bayesmix.results import censoring
 from bayesmix.results.at import At, responses
-from bayesmix.results.means import row_weights
+from bayesmix.results.means import late_survival, row_weights
 
 
 def simulate(
@@ -237,16 +236,12 @@ def draw_from(pi: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray | None:
     """Log chance of each component that a unit's delayed entries are reached, (U, S)."""
+    late = [at for at in responses(spec, rows, theta) if at.data.entry is not None]
+    if not late:
+        return None
     total = np.zeros((rows.n_units, spec.k))
-    late = False
-    for at in responses(spec, rows, theta):
-        for s, family, key in at.components():
-            entered = None if at.data.entry is None else at.data.entry[key].times
-            if entered is not None:
-                late = True
-                log = log_survival(family, entered.lower, at.natural(s))
-                total[:, s] += np.bincount(rows.units.codes, log, rows.n_units)
-    return total if late else None
+    np.add.at(total, rows.units.codes, np.sum([late_survival(at) for at in late], axis=0))
+    return total
 
 
 def draw_response(at: At, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:

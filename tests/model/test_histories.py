@@ -57,6 +57,21 @@ def test_memberships_of_cut_new_rows():
     np.testing.assert_allclose(found, whole.membership().loc[found.index], atol=1e-9)
 
 
+def test_residuals_of_cut_rows_are_scores_given_that_their_entry_is_reached():
+    data = pieces(WHOLE, (0.3, 0.7, 2.0))
+    cut = fit(data)
+    params = {name: values.to_numpy() for name, values in cut.params.items()}
+    scale, shape = np.exp([params["scale"].ravel(), params["shape"].ravel()])
+
+    def alive(t):
+        return np.exp(-((t.to_numpy()[:, None] / scale) ** shape)) @ params["weight"]
+
+    score = stats.norm.ppf(1 - alive(data.t) / alive(data.a))
+    seen = (data.s == 1).to_numpy()
+    residuals = cut.residuals(kind="quantile", seed=1)
+    np.testing.assert_allclose(residuals[seen], score[seen], atol=1e-9)
+
+
 # --- times of the group --------------------------------------------------------------------
 
 
