@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import plain
 from bayesmix.comparison.effects.frames import counted
 from bayesmix.errors import FitError
 from bayesmix.formula.frames import replaced
@@ -62,7 +63,8 @@ def compare_curves(
     DataError
         Where there is no such estimate, as for interval-censored times.
     """
-    spec, by = source.spec, (by,) if isinstance(by, str) else tuple(by or ())
+    given = () if by is None else (by,) if isinstance(by, str) else by
+    spec, by = source.spec, tuple(map(plain, given))
     names = covariate_names(by, COLUMNS)
     groups = [levels for levels, _ in _groups(spec, by)]
     light = Source(spec, None, None)

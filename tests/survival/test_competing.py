@@ -303,6 +303,9 @@ def test_beside_aalen_johansen():
 def test_groups_beside_aalen_johansen():
     fit = reference.model("mgus2_weibull_gamma_sex_page").fit("em", seed=1)
     table = fit.aalen_johansen(by="sex", times=[4.0])
+    pd.testing.assert_frame_equal(fit.aalen_johansen(by=np.array(["sex"]), times=[4.0]), table)
+    with pytest.raises(FitError, match="not among the columns"):
+        fit.aalen_johansen(by=np.array(["sex", "q"]))
     data = fit.spec.spec.prepared.data
     for sex, rows in data.groupby("sex", observed=True):
         own = table[(table["sex"] == sex) & (table["source"] == "model")]
