@@ -468,6 +468,20 @@ def test_other_models_go_through_numpy(monkeypatch, model):
     assert not computes(build_problem(bmx.Mixture(data=data, k=2, **model).spec))
 
 
+@pytest.mark.filterwarnings("ignore:the fit stopped")
+def test_new_units_without_a_time_belong_by_the_weights(monkeypatch):
+    """Compiled code then has no observation at all."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=60), "t": rng.exponential(size=60)})
+    data["d"] = data["t"] < 2.0
+    options = {"family": "weibull", "k": 2, "concomitant": "~ x", "na_action": "fiml"}
+    spec = bmx.Mixture("surv(t, d) ~ 1", data, **options)
+    fit = spec.fit("em", starts=1, seed=1, max_iter=2)
+    monkeypatch.setenv("BAYESMIX_COMPILE", "1")
+    new = data.iloc[:3].assign(t=np.nan)
+    assert_allclose(fit.membership(new), fit.predict(new, what="weight"), rtol=1e-12)
+
+
 @pytest.mark.slow
 def test_warm_keeps_the_kernels():
     kernels.warm()
