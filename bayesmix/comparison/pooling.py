@@ -294,7 +294,7 @@ def _pooled_row(
         slope = np.abs(np.asarray(link.slope(q), float))
         total, df, fmi = rubin(q, np.square(se / slope), complete_df)
         mean, error = float(q.mean()), float(np.sqrt(total))
-        reach = special.stdtrit(df if df > 0 else np.inf, 0.5 + ci / 2)
+        reach = special.stdtrit(np.inf if np.isnan(df) else df, 0.5 + ci / 2)
         low, high = np.sort(link.inverse(np.array([mean - reach * error, mean + reach * error])))
         natural = float(link.inverse(np.asarray(mean)))
         back = error * abs(float(link.slope(np.asarray(mean))))
