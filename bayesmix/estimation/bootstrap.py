@@ -40,7 +40,7 @@ from bayesmix.results.fitted import Fitted
 from bayesmix.results.matching import best_order
 from bayesmix.results.simulation import draw_components, draw_response
 from bayesmix.results.streaming import of_block, without_data
-from bayesmix.results.tables import in_order, natural_values, summary
+from bayesmix.results.tables import KEYS, in_order, natural_values, summary
 
 KINDS = ("parametric", "case")
 LEAST = 2  # refits, from which errors can be estimated
@@ -331,7 +331,7 @@ def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
     with np.errstate(over="ignore", invalid="ignore"):  # a refit may end at a bound
         bias = draws.mean(0) - base["estimate"].to_numpy()
         se = np.where(np.isfinite(draws).all(0), draws.std(0, ddof=1), np.inf)
-    out = base[["component", "term", "effect", "estimate"]].copy()
+    out = base[[*KEYS, "estimate"]].copy()
     out["se"], out["lower"], out["upper"] = se, low, high
     out["bias"], out["scale"] = bias, base["scale"]
     return Printed(out)

@@ -76,7 +76,7 @@ def _cured(fit: Any) -> Iterator[str]:
         return
     if found[["estimate", "upper"]].max() < 0.005:  # a gompertz whose shape is not negative
         return
-    share, *ends = (f"{100 * found[n]:.0f}%" for n in ("estimate", "lower", "upper"))
+    share, *ends = (f"{100 * found[n]:.0f}%" for n in ENDS)
     limits = f" (95% interval {ends[0]} to {ends[1]})" if np.isfinite(found["lower"]) else ""
     yield f"An estimated {share}{limits} never have the event."
 
