@@ -155,12 +155,10 @@ def _regressions(
     formula: Any, family: Any, fixed: Any, nested: Any, dispersion: Any, covariance: Any
 ) -> tuple[Regression, ...]:
     if not isinstance(formula, str):
-        mine = {"fixed": fixed, "nested": nested}
-        given = [n for n, v in mine.items() if v is not None]
-        given += ["family"] if family != "gaussian" else []
-        given += ["dispersion"] if dispersion != "varying" else []
-        given += ["random_covariance"] if covariance != "varying" else []
-        if given:
+        mine = {"fixed": fixed, "nested": nested, "family": family}
+        mine |= {"dispersion": dispersion, "random_covariance": covariance}
+        usual = Regression("")
+        if given := [n for n, v in mine.items() if repr(v) != repr(getattr(usual, n))]:
             msg = f"with several responses, {', '.join(given)}= belongs to each bmx.Regression"
             raise SpecError(msg)
         return tuple(formula)

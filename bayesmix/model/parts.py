@@ -76,8 +76,12 @@ class Regression:
     random_covariance: str = "varying"
 
     def __post_init__(self) -> None:
-        """Read a dict of families."""
+        """Read a dict of families, and the sizes of blocks."""
         object.__setattr__(self, "family", family_blocks(self.family))
+        if self.nested is not None:
+            object.__setattr__(self, "nested", _nested_pairs(self.nested))
+        if not isinstance(self.dispersion, str):
+            object.__setattr__(self, "dispersion", [int(n) for n in self.dispersion])
 
 
 @dataclass(frozen=True)
@@ -346,9 +350,9 @@ class Prepared:
         return self.table[list(self.columns)]
 
 
-def nested_pairs(nested: Sequence[tuple[str, int]] | None) -> list[tuple[str, int]]:
+def _nested_pairs(nested: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
     """Formulas and sizes of the nested blocks, checked."""
-    pairs = [(text, int(size)) for text, size in nested or ()]
+    pairs = [(text, int(size)) for text, size in nested]
     for text, size in pairs:
         if size < 1:
             msg = f"the nested block {text!r} has size {size!r}; a size is an integer of at least 1"

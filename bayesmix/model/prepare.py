@@ -24,7 +24,7 @@ from bayesmix.formula.sources import Stream, opened, read, surveyed
 from bayesmix.formula.splines import NaturalSpline
 from bayesmix.formula.tokens import right_side
 from bayesmix.model.identifiability import check_full_rank
-from bayesmix.model.parts import Part, Prepared, Regression, nested_pairs
+from bayesmix.model.parts import Part, Prepared, Regression
 from bayesmix.model.reading import Counted, Parsed, read_part
 from bayesmix.model.units import case_weights, constant_in_units, known_labels
 
@@ -240,7 +240,7 @@ def _parse(regression: Regression) -> Parsed:
             "as in 'y ~ x' (only fixed, nested and concomitant formulas have none)"
         )
     others = [] if regression.fixed is None else [("fixed", regression.fixed)]
-    others += [("nested", text) for text, _ in nested_pairs(regression.nested)]
+    others += [("nested", text) for text, _ in regression.nested or ()]
     parsed = tuple((kind, parse_formula(text, kind)) for kind, text in others)
     if any(kind == "nested" and f.offsets for kind, f in parsed):
         raise FormulaError("an offset stands in the main or the fixed formula, not in a nested one")

@@ -19,7 +19,7 @@ from bayesmix.formula.response import Response
 from bayesmix.model.blocks import FamilyBlocks
 from bayesmix.model.identifiability import check_full_rank, check_varies
 from bayesmix.model.layout import Effect, PartLayout
-from bayesmix.model.parts import Part, Read, nested_pairs
+from bayesmix.model.parts import Part, Read
 from bayesmix.model.rows import BlockRows, Clustered, block_rows
 from bayesmix.model.units import as_copies
 
@@ -228,8 +228,7 @@ def _join(designs: tuple[Design, ...], columns: list[np.ndarray], n: int) -> np.
 
 
 def _nested_sets(nested: Any, k: int) -> list[tuple[int, ...]]:
-    pairs = nested_pairs(nested)
-    sizes = [size for _, size in pairs]
+    sizes = [size for _, size in nested or ()]
     if sizes and sum(sizes) != k:
         msg = f"the nested blocks have {sizes} components, {sum(sizes)} in all, but k={k}"
         raise SpecError(msg)

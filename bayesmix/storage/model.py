@@ -17,7 +17,7 @@ from bayesmix.families import Family
 from bayesmix.formula.sources import pack_stream, unpack_stream
 from bayesmix.model import MixtureSpec, assemble
 from bayesmix.model.events import prepare_components
-from bayesmix.model.parts import Events, Part, Prepared, Regression, nested_pairs
+from bayesmix.model.parts import Events, Part, Prepared, Regression
 from bayesmix.model.prepare import prepare
 from bayesmix.model.smooth import smoothed
 from bayesmix.model.weights import WeightModel
@@ -145,14 +145,7 @@ def unpack_state(whole: MixtureSpec, state: Mapping[str, Any]) -> MixtureSpec:
 
 
 def _regression(part: Part) -> dict[str, Any]:
-    given = part.regression
-    blocks = given.dispersion
-    return {
-        **vars(given),
-        "family": pack_families(given.family),
-        "nested": None if given.nested is None else nested_pairs(given.nested),
-        "dispersion": blocks if isinstance(blocks, str) else [int(n) for n in blocks],
-    }
+    return {**vars(part.regression), "family": pack_families(part.regression.family)}
 
 
 def _parameters(spec: MixtureSpec) -> list[list[Any]]:
@@ -221,8 +214,7 @@ def _arguments(
 
 
 def _written(described: Mapping[str, Any], families: Mapping[str, Family] | None) -> Regression:
-    family, nested = unpack_families(described["family"], families), described["nested"]
-    return Regression(**{**described, "family": family, "nested": nested and nested_pairs(nested)})
+    return Regression(**{**described, "family": unpack_families(described["family"], families)})
 
 
 def _check(spec: MixtureSpec, manifest: Mapping[str, Any]) -> None:

@@ -717,6 +717,11 @@ PARAMS = {
         SpecError,
         r"\[1, 2\], but the model has \[1, 2, 3\]",
     ),
+    "one component": (
+        lambda: model().log_likelihood(params().isel(component=0)),
+        SpecError,
+        r"component \[\], but the model has \[1, 2\]",
+    ),
     "terms": (
         lambda: model("y ~ z").log_likelihood(params()),
         SpecError,
