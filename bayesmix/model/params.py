@@ -393,7 +393,7 @@ class _Given(NamedTuple):
         dims = self.form[name].dims if name in self.form else ("component",)
         for key in dims:
             labels = self.form[key].values.tolist()
-            have = chosen[key].values.tolist() if key in chosen.coords else []
+            have = list(chosen.indexes.get(key, ()))
             as_text = list(plain_components(tuple(labels)))
             labels = as_text if have == as_text else labels
             missing = [x for x in labels if x not in have]

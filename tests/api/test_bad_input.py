@@ -506,7 +506,7 @@ SPECS = {
         "family= belongs to each bmx.Regression",
     ),
     "several and fixed": (
-        lambda: bmx.Mixture(PAIR, D, fixed="~ z", dispersion="fixed"),
+        lambda: bmx.Mixture(PAIR, D, fixed="~ z", dispersion=np.array([1, 1])),
         SpecError,
         "fixed, dispersion= belongs to each",
     ),
