@@ -255,9 +255,13 @@ def known(
     value: np.ndarray, first: Sequence[np.ndarray], lower: Sequence[Sequence[np.ndarray]]
 ) -> Jet:
     """A Jet from its derivatives, the second ones row by row to the diagonal."""
-    size = range(len(first))
-    second = [[lower[max(i, j)][min(i, j)] for j in size] for i in size]
-    return Jet(value, np.array(first), np.array(second))
+    return Jet(value, np.array(first), np.array(mirrored(lower)))
+
+
+def mirrored(lower: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Second derivatives from those to the diagonal, row by row."""
+    size = range(len(lower))
+    return tuple(tuple(lower[max(i, j)][min(i, j)] for j in size) for i in size)
 
 
 def _pair(a: Any, b: Any) -> tuple[Jet, Any]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.arrays import special
+from bayesmix.arrays.autodiff import mirrored
 from bayesmix.arrays.operators import Operators
-from bayesmix.families.derivatives import Derivatives, mirrored
+from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import Array, Observed
 from bayesmix.families.kernel import Kernel
 from bayesmix.families.links import Link, Linked, get_link
@@ -49,7 +50,7 @@ class Later(Operators):
 
 
 def later(x: Any) -> Later:
-    """An array that is there already."""
+    """An array that is known already."""
     return Later(lambda value: value, x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,12 +63,6 @@ def positive(information: np.ndarray, score: np.ndarray) -> np.ndarray:
     """An observed information where it is positive, else the squared score."""
     with np.errstate(over="ignore"):
         return np.where(information > 0, information, np.square(score))
-
-
-def mirrored(lower: Sequence[Sequence[np.ndarray]]) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Second derivatives from those below the diagonal, row by row."""
-    size = range(len(lower))
-    return tuple(tuple(lower[max(i, j)][min(i, j)] for j in size) for i in size)
 
 
 def automatic(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from bayesmix.arrays.autodiff import mirrored
 from bayesmix.arrays.special import mills, mills_excess, softplus
-from bayesmix.families.derivatives import Derivatives, automatic, finite, mirrored
+from bayesmix.families.derivatives import Derivatives, automatic, finite
 from bayesmix.families.kernel import Line
 from bayesmix.families.links import HALF_LOG_2PI as HALF_LOG_2PI
 from bayesmix.families.links import Linked

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.autodiff import mirrored
 from bayesmix.distributions import Prior
 from bayesmix.errors import SpecError
 from bayesmix.families.base import Array, Derivatives, Family, Observed
-from bayesmix.families.derivatives import mirrored
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
     Instant,

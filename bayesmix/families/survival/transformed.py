@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.autodiff import mirrored
 from bayesmix.arrays.generalized_f import log_density, log_lower, log_upper
 from bayesmix.families.by_term import LATER, OPS, later
-from bayesmix.families.derivatives import Derivatives, mirrored
+from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import HALF_LOG_2PI, Linked
 from bayesmix.families.survival.base import (
