@@ -145,7 +145,7 @@ def family(name: str | Family, link: str | Link | None = None, **options: Any) -
 
 
 def named(given: str | Family) -> Family:
-    """The family of a name, however it is written, with its usual options; a family as it is."""
+    """The family with this name, in any spelling and with default options, or the given one."""
     return given if isinstance(given, Family) else _file(given).FAMILY
 
 

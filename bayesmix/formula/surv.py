@@ -39,7 +39,8 @@ def read_bounds(call: Call, values: Sequence[np.ndarray], refuse: Refuse) -> Bou
         leave_out = "Fill it in or leave these rows out with na_action='drop'."
         refuse(np.isnan(given), f"the {name} is missing", leave_out)
     refuse(np.isinf(time) | np.isinf(entry), "a time is infinite", CORRECT)
-    refuse(~np.isin(status, (0, 1)), *_wrong_status(status))
+    if (bad := ~np.isin(status, (0, 1))).any():
+        refuse(bad, *_wrong_status(status))
     refuse(time < 0, "the time is negative", "Times count from the subject's own start.")
     smallest = (
         "Correct these rows, or give a small positive time such as half the unit of measurement."
@@ -49,8 +50,8 @@ def read_bounds(call: Call, values: Sequence[np.ndarray], refuse: Refuse) -> Bou
     swapped = "Both count from the same start; were they swapped, or in different units?"
     refuse((entry > 0) & (entry >= time), "the entry is not before the time", swapped)
     if rate is not None:
-        bad = ~np.isfinite(rate) | (rate < 0)
-        refuse(bad, "the background hazard is negative, missing or infinite", CORRECT)
+        no_rate = ~np.isfinite(rate) | (rate < 0)
+        refuse(no_rate, "the background hazard is negative, missing or infinite", CORRECT)
     return time, np.where(status == 1, time, np.inf), entry, rate
 
 

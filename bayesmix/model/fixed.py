@@ -97,7 +97,7 @@ def _position(layout: Layout, s: int, name: str, value: float, key: Any) -> tupl
 def _places(
     layout: Layout, s: int, key: Any
 ) -> Iterator[tuple[list[str], int, Callable[[float], float]]]:
-    """What component s can hold: its names, its entry of theta, and what a value is there."""
+    """What can be held in component s: names, the entry of theta, and a value's way there."""
     for block in layout.blocks:
         cuts = [entry for entry in threshold_entries(block) if entry.component == s]
         yield from (([first.term], first.at, neg) for first in cuts[:1])

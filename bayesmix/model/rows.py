@@ -182,7 +182,8 @@ class Rows:
     @property
     def row_weights(self) -> np.ndarray:
         """The case weights of the rows, (n,); one where there are none."""
-        return np.ones(self.n) if self.counts is None else self.counts
+        counts = self.counts
+        return np.ones(self.n) if counts is None else counts
 
     @property
     def unit_weights(self) -> np.ndarray:

@@ -71,7 +71,7 @@ def _count(P: np.ndarray | None, order: int) -> int:
 
 
 def once(Q: np.ndarray, p: np.ndarray | None) -> list[np.ndarray]:
-    """The shapes, as one row where all are alike: what they alone decide is then quickest."""
+    """The shapes, as one row if all rows are alike: what depends on them alone is computed once."""
     given = [Q] if p is None else [Q, p]
     alike = all(bool((a == a[0]).all()) for a in given)
     return [a[:1] if alike else a for a in given]

@@ -73,7 +73,7 @@ def orthogonal(
     out /= unit[:, None]
     size = _sizes(out, weight)
     out /= size[:, None]
-    # Products of columns: orthogonal to each other, but where one may not absorb another.
+    # Products of columns are zero, except where one may not absorb the other.
     turn, gram, oblique = np.diag(1 / unit / size), np.eye(p), False
     for place, j in enumerate(order):
         before, apart = (

@@ -72,7 +72,7 @@ def block_rules(block: Block, held: Mapping[int, float], size: int) -> Rules:
 
 
 def _agree(out: Rules, given: _Entries, again: np.ndarray) -> None:
-    """See that the rules of some entries (e,) are those that there are."""
+    """Refuse rules that differ from those that some of the entries, `again` (e,), have already."""
     at, rows, shift = given.at[again], given.rows[again], given.shift[again]
     far = np.abs(out.matrix[at] - rows) > 1e-9 * np.abs(rows)
     apart = np.abs(out.shift[at] - shift) > 1e-8 + 1e-5 * np.abs(shift)

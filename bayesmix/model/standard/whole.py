@@ -89,7 +89,7 @@ def centred(spec: MixtureSpec) -> tuple[Turns, Map]:
 def _turned(
     spec: MixtureSpec, *, measured: bool
 ) -> tuple[tuple[Block, ...], np.ndarray | None, Turns, tuple[Map, Map]]:
-    """Blocks and concomitants there, how other rows get there, and theta's ways back and there."""
+    """Blocks, concomitants, how other rows are turned, and theta's maps to the user and back."""
     rows = spec.rows.sample
     weight = _shares(rows.counts, rows.n)
     made = [
