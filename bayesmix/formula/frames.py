@@ -202,8 +202,10 @@ class Units:
     grouped: bool
 
     def sums(self, by_row: np.ndarray) -> np.ndarray:
-        """Sums of values (n,) over the rows of each unit, (n_units,)."""
-        return np.bincount(self.codes, by_row, len(self.first))
+        """Sums of values (n, ...) over the rows of each unit, (n_units, ...)."""
+        total = np.zeros((len(self.first), *by_row.shape[1:]))
+        np.add.at(total, self.codes, by_row)
+        return total
 
 
 def build_units(data: pd.DataFrame, group: str | None) -> Units:

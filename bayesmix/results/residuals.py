@@ -176,7 +176,7 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     Dunn and Smyth (1996), Journal of Computational and Graphical Statistics 5, 236-244.
     Rosenblatt (1952), Annals of Mathematical Statistics 23, 470-472: rows of one unit.
     """
-    spec, theta = fitted.spec, fitted.theta
+    spec, theta, units = fitted.spec, fitted.theta, fitted.spec.rows.units
     if spec.kind.named:
         msg = "residuals(kind='quantile') is not available for competing events; use 'cox-snell'"
         raise FitError(msg)
@@ -184,13 +184,12 @@ def quantile_residuals(fitted: Fitted, rng: np.random.Generator) -> pd.Series | 
     with np.errstate(divide="ignore"):
         log_share = np.log(row_weights(spec, theta, spec.rows))
     if spec.rows.allowed is not None:
-        allowed = spec.rows.allowed[spec.rows.units.codes]
-        log_share = np.where(allowed, log_share, -np.inf)
+        log_share = np.where(spec.rows.allowed[units.codes], log_share, -np.inf)
     entered = [late_survival(at) for at in every]
-    log_share = log_share + _by_unit(np.sum(entered, axis=0), spec.rows.units.codes)
+    log_share = log_share + units.sums(np.sum(entered, axis=0))[units.codes]
     # Of a time its density given that the delayed entry is reached.
     densities = [row_log_densities(at) - late for at, late in zip(every, entered, strict=True)]
-    earlier = _earlier(np.sum(densities, axis=0), every, spec.rows.units.codes)
+    earlier = _earlier(np.sum(densities, axis=0), every, units.codes)
     out = {}
     pairs = zip(every, densities, strict=True)
     for name, density, cells, there in (step for at, own in pairs for step in _in_turn(at, own)):
@@ -236,13 +235,6 @@ def _earlier(density: np.ndarray, every: list[At], codes: np.ndarray) -> np.ndar
         before = order[first[counts > step] + step - 1]
         out[rows] = out[before] + density[before]
     return out
-
-
-def _by_unit(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Sums of rows (n, S) over their unit, at each of its rows."""
-    total = np.zeros((int(codes.max()) + 1, values.shape[1]))
-    np.add.at(total, codes, values)
-    return total[codes]
 
 
 def _ends(at: At, s: int) -> np.ndarray:

@@ -239,9 +239,7 @@ def _log_reached(spec: MixtureSpec, theta: np.ndarray, rows: Rows) -> np.ndarray
     late = [at for at in responses(spec, rows, theta) if at.data.entry is not None]
     if not late:
         return None
-    total = np.zeros((rows.n_units, spec.k))
-    np.add.at(total, rows.units.codes, np.sum([late_survival(at) for at in late], axis=0))
-    return total
+    return rows.units.sums(np.sum([late_survival(at) for at in late], axis=0))
 
 
 def draw_response(at: At, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
