@@ -36,8 +36,8 @@ MOST_COUNTS, LONGEST_TAIL = 5_000, 100_000
 # Steps of linear predictors, and the smallest probability of a tail.
 STEP, LEAST = 0.01, 1e-300
 # Rounds in which impossible draws are made again; doublings of an interval, to the largest number,
-# and halvings, to the last digit.
-REDRAWN, DOUBLINGS, HALVINGS = 100, 1100, 60
+# or halvings, to the last digit of the smallest.
+REDRAWN, DOUBLINGS = 100, 1100
 # Logarithm of a probability that is far from the smallest numbers.
 LOWEST = -600.0
 SURE = -1e-7  # log of a sum from which its complement is added up by itself
@@ -373,18 +373,19 @@ def _inverted(
 ) -> np.ndarray:
     """Responses between limits in a tail, by bisection of log tail probabilities."""
     linked = at_values(family.parameters, natural)
-    finite = np.where(np.isfinite(limits.lower), limits.lower, limits.upper)
-    obs = Observed(finite, None, 0.0)._replace(limits=limits)
-    u = rng.random(len(finite))
-    # Beyond the finite limit the tail falls to a share u of what it is there.
-    up = np.isfinite(limits.lower)
-    cut = np.where(up, _before(family, limits.lower), limits.upper)
-    tail = np.where(up, *log_tails(family, _at(family, obs, cut), linked)[::-1])
-    far = np.where(up, limits.upper, limits.lower)
-    step = 1.0 + np.abs(finite)
-    reach = np.where(np.isfinite(far), np.abs(far - finite), step)
-    near, target = np.zeros_like(reach), tail + np.log(u)
-    # Sums over all counts would be long; where no tail is too small for a number, it will do.
+    some = np.where(np.isfinite(limits.upper), limits.upper, limits.lower)
+    obs = Observed(some, None, 0.0)._replace(limits=limits)
+    low, high = _outside(family, obs, linked)
+    # From the limit that cuts off more, the tail falls by a share 1 - u of what is between both.
+    up = np.isfinite(limits.lower) & (low[1] <= high[0])
+    finite, far = np.where(up, [limits.lower, limits.upper], [limits.upper, limits.lower])
+    tail, rest = np.where(up, low[1], high[0]), np.where(up, high[1], low[0])
+    u = rng.random(len(up))
+    with np.errstate(invalid="ignore"):  # of limits with nothing between them
+        target = tail + np.log(u + (1 - u) * np.exp(rest - tail))
+    reach = np.where(np.isfinite(far), np.abs(far - finite), 1.0 + np.abs(finite))
+    near = np.zeros_like(reach)
+    # Sums over all counts take long; tails as numbers will do where none is too small for one.
     numbers = family.log_tails is None and family.tails is not None and target.min() > LOWEST
 
     def beyond(distance: np.ndarray) -> np.ndarray:
@@ -400,8 +401,11 @@ def _inverted(
         if not short.any():
             break
         near, reach = np.where(short, reach, near), np.where(short, 2 * reach, reach)
-    for _ in range(HALVINGS):
+    apart = 0.25 if family.discrete else 0.0
+    for _ in range(DOUBLINGS):
         middle = 0.5 * (near + reach)
+        if not ((reach - near > apart) & (near < middle) & (middle < reach)).any():
+            break
         more = beyond(middle)
         near, reach = np.where(more, middle, near), np.where(more, reach, middle)
     y = np.where(up, finite + reach, finite - reach)

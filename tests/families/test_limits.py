@@ -294,6 +294,21 @@ def test_rows_in_a_far_tail_are_drawn_within_their_limits():
     share = stats.poisson(1.5).pmf(12) / stats.poisson(1.5).sf(11)
     assert (y == 12).mean() == pytest.approx(share, abs=0.06)
     assert y.min() == 12
+    # Between two limits, whichever of them cuts off more.
+    high = np.full(n, 5.0)
+    y = draw_within(
+        family, {"mu": np.full(n, 60.0)}, 60 + high, Limits.of("truncated", 0 * high, high), rng
+    )
+    share = stats.poisson(60).pmf(5) / stats.poisson(60).cdf(5)
+    assert (y == 5).mean() == pytest.approx(share, abs=0.04)
+    family = numbers("gaussian")
+    for unit in (1.0, 1e-30):  # the response's
+        low, high = np.full(n, 0.0), np.full(n, 0.1 * unit)
+        for mu in (-20.0, 20.0):
+            natural = {"mu": np.full(n, mu * unit), "sigma": np.full(n, unit)}
+            y = draw_within(family, natural, 9 + high, Limits.of("truncated", low, high), rng)
+            cdf = stats.truncnorm(-mu, 0.1 - mu, mu, 1).cdf
+            assert stats.kstest(y / unit, cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize(
