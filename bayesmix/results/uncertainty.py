@@ -36,15 +36,28 @@ CLOSED = 1 - 1e-12
 # What a direction that moves linear predictors by one moves a threshold that it leaves.
 HARDLY = 1e-4
 RANKED: Any = "inverted_cdf"
+# What sums of weights may lack of one.
+ROUNDED = 1e-14
+
+
+def _but_for_rounding(p: np.ndarray) -> np.ndarray:
+    """Probabilities, those one that are not because their terms were rounded."""
+    return np.where(np.abs(1 - p) < ROUNDED, 1.0, p)
+
+
 # Where intervals are symmetric: the scale, the way back, and the slope of the scale.
 Scale = Callable[[Any], np.ndarray]
 SCALES: dict[str, tuple[Scale, Scale, Scale]] = {
     "identity": (np.asarray, np.asarray, np.ones_like),
     "log": (np.log, np.exp, np.reciprocal),
-    "logit": (special.logit, special.expit, lambda p: 1 / (p * (1 - p))),
+    "logit": (
+        lambda p: special.logit(_but_for_rounding(p)),
+        special.expit,
+        lambda p: 1 / (p * (1 - p)),
+    ),
     # Of survival: a probability of 1e-50 has a short interval here, and an empty one in logits.
     "log-log": (
-        lambda p: np.log(-np.log(p)),
+        lambda p: np.log(-np.log(_but_for_rounding(p))),
         lambda x: np.exp(-np.exp(x)),
         lambda p: 1 / (p * np.log(p)),
     ),

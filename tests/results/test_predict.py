@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 import bayesmix as bmx
+from bayesmix.results.uncertainty import Estimates
 
 Z90 = 1.6448536269514722
 
@@ -165,6 +166,14 @@ def test_simulated_columns_are_those_that_the_formula_reads(response, family, re
     assert (columns, last) == (list(read), "component")
     for column, inverse in read.items():
         np.testing.assert_allclose(drawn[column], inverse(drawn[name]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", ["logit", "log-log"])
+def test_a_certain_probability_has_no_interval_though_it_was_rounded(scale):
+    """Survival to time zero, as rounded weights sum it."""
+    value = np.array([1 - 2.0**-53])
+    found = Estimates(value, np.full((1, 1), 1e-11), np.zeros(1, bool))
+    np.testing.assert_array_equal(found.limits(0.95, scale), [value, value])
 
 
 def test_posterior_predicts_by_membership():
