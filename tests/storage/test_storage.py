@@ -206,6 +206,26 @@ def test_families_of_the_users(fits, tmp_path):
         bmx.load(path, families={"waiting": changed})
 
 
+def test_log_likelihoods_are_compared_to_the_digits_that_parameters_have(tmp_path):
+    """Beside late entries the limit of lognormal times is a Pareto distribution, at -infinity."""
+    path, step = tmp_path / "pareto.nc", 1e-3
+    entry = np.linspace(1, 2, 20)
+    data = pd.DataFrame({"a": entry, "b": entry * np.linspace(1.1, 9, 20), "s": 1})
+    spec = bmx.Mixture("surv(a, b, s, kind='counting') ~ 1", data, family="lognormal", k=1)
+    params = spec.fit("em", seed=1, starts=1).params
+    for far, kept in ((1e14, True), (1.0, False)):
+        given = params.assign(meanlog=0 * params.meanlog - far, sdlog=0 * params.sdlog + 16.1)
+        fit = spec.fit("em", init=given, max_iter=0)
+        fit.save(path)
+        described = manifest(path)["point"]
+        rewritten(path, point=described | {"loglik": fit.loglik + step})
+        if kept:
+            assert bmx.load(path).loglik == fit.loglik + step
+        else:
+            with pytest.raises(DataError, match="density of a family"):
+                bmx.load(path)
+
+
 def test_priors_and_options_of_a_model(tmp_path):
     given = {
         "coef[x]": Prior("normal", mu=0.1, sigma=1 / 3),
