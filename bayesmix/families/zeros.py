@@ -18,7 +18,7 @@ from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
 from bayesmix.families.limits import draw_within, log_tails
-from bayesmix.families.links import Linked, at_values
+from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import (
     cut_off_term,
     inflated_term,
@@ -172,8 +172,8 @@ def _given(base: Family, y: np.ndarray, trials: np.ndarray | None) -> Observed:
 
 def _some(base: Family, natural: dict[str, Array]) -> Array:
     """1 - f(0)."""
-    linked = at_values(base.parameters, natural)
-    return -xp.expm1(base.unguarded(_given(base, np.zeros(()), None), linked))
+    linked = (Linked.at(p.link, natural[p.name]) for p in base.parameters)
+    return -xp.expm1(base.unguarded(_given(base, np.zeros(()), None), tuple(linked)))
 
 
 def _with_psi(base: Family, kind: str, **functions: Any) -> Family:

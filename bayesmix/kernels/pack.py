@@ -253,7 +253,8 @@ class Laid:
         few = [len(item.matrix) for item in data.items if item.codes is not None]
         n = len(sizes)
         found = [self._part(part, data.items, items["table"], edges, sizes) for part in data.parts]
-        chunk, records, entered = (np.concatenate(each) for each in zip(*found, strict=True))
+        none = np.zeros(0, int), np.zeros(0, r.PART), np.zeros(0, int)  # if nothing was observed
+        chunk, records, entered = map(np.concatenate, zip(none, *found, strict=True))
         for part in data.parts:
             for at in part.items:
                 self._count(part, data.items[at], items[at])

@@ -101,7 +101,7 @@ def _link(family: Family, kernel: Kernel | TimesKernel) -> str:
 
 def arrange(problem: Problem) -> Arranged:
     """The problem's data for the kernels, if they are `known`."""
-    from bayesmix.kernels import Arranged, Part
+    from bayesmix.kernels import Arranged
 
     items: list[Item] = []
     parts: list[Part] = []
@@ -116,8 +116,6 @@ def arrange(problem: Problem) -> Arranged:
         for some in alike:
             s = int(group.members[some[0] - places[0]])
             parts += [part._replace(items=some) for part in _parts(problem, few, group, s)]
-    if not parts:  # no time was observed: one part, without rows
-        parts = [Part([0], "right", np.empty((2, 0)), np.empty(0, np.intp))]
     n_rows, first = problem.n_rows, problem.first
     if first is not None and all(_together(group.family) for _, group in _groups(problem)):
         # Rows but the first of each cluster, and one of a unit without responses, say nothing.
