@@ -23,16 +23,11 @@ import numpy as np
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
 from bayesmix.families.base import Array, Family, Observed
-from bayesmix.families.effects_kernel import LISTS, effects_kernel, sums_term
+from bayesmix.families.effects_kernel import effects_kernel, places, sums_term
 from bayesmix.families.links import Linked
 from bayesmix.families.whole import Clusters, Parts, Whole, clusters_of
 
 Square = list[list[Any]]
-
-
-def places(q: int) -> list[tuple[int, int]]:
-    """Places (i, j), i <= j, of a root's q (q + 1) / 2 parameters, column by column."""
-    return [(i, j) for j in range(q) for i in range(j + 1)]
 
 
 def root_names(terms: Sequence[str]) -> list[str]:
@@ -100,9 +95,6 @@ def _columns(obs: Observed) -> list[Array]:
     return list(obs.effects.T) if isinstance(obs.effects, np.ndarray) else list(obs.effects)
 
 
-_TERM = sums_term(LISTS)
-
-
 def _lines(
     level: int,
     counts: tuple[Array, ...],
@@ -120,7 +112,7 @@ def _lines(
         zz[i * q + j] = zz[j * q + i] = precision * product
     scaled, f = [precision * x for x in terms], q + 1 + len(roots)
     out: list[Any] = [0.0] * (1 + f + f * (f + 1) // 2)
-    _TERM(
+    sums_term(
         level, 0, q, proportional, sigma.log, [x for row in u for x in row],
         zz, scaled[:q], scaled[q], counts[0], out,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesmix.families.effects import places
+from bayesmix.families.effects_kernel import places
 from bayesmix.families.units import Change
 from bayesmix.model.coordinates import Bend, Map
 from bayesmix.model.layout import Predictor
