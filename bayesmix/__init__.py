@@ -17,51 +17,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from bayesmix import plot
-    from bayesmix.api import (
-        Bootstrap,
-        CompetingRisks,
-        CompetingRisksFit,
-        CompetingRisksPosterior,
-        Mixture,
-        MultiState,
-        PointFit,
-        Posterior,
-        Selection,
-        load,
-        penalty_path,
-        select,
-    )
-    from bayesmix.comparison import (
-        compare,
-        compare_estimates,
-        comparisons,
-        predictions,
-        slopes,
-    )
-    from bayesmix.comparison.pooling import pool
-    from bayesmix.datasets import list_data, load_data
-    from bayesmix.distributions import Prior
-    from bayesmix.errors import (
-        BayesmixError,
-        ConvergenceWarning,
-        DataError,
-        DataWarning,
-        DegenerateWarning,
-        FitError,
-        FormulaError,
-        IdentifiabilityWarning,
-        SpecError,
-    )
-    from bayesmix.families import Family, family
-    from bayesmix.formula.sources import scan
-    from bayesmix.kernels.warming import warm
-    from bayesmix.model.items import items
-    from bayesmix.model.parts import Regression
-    from bayesmix.reporting import report
-    from bayesmix.reporting.explorer import explore
-    from bayesmix.survival.check import SurvivalCheck, check_survival
+if TYPE_CHECKING:  # names as themselves: what type checkers see as public
+    from bayesmix import plot as plot
+    from bayesmix.api import Bootstrap as Bootstrap
+    from bayesmix.api import CompetingRisks as CompetingRisks
+    from bayesmix.api import CompetingRisksFit as CompetingRisksFit
+    from bayesmix.api import CompetingRisksPosterior as CompetingRisksPosterior
+    from bayesmix.api import Mixture as Mixture
+    from bayesmix.api import MultiState as MultiState
+    from bayesmix.api import PointFit as PointFit
+    from bayesmix.api import Posterior as Posterior
+    from bayesmix.api import Selection as Selection
+    from bayesmix.api import load as load
+    from bayesmix.api import penalty_path as penalty_path
+    from bayesmix.api import select as select
+    from bayesmix.comparison import compare as compare
+    from bayesmix.comparison import compare_estimates as compare_estimates
+    from bayesmix.comparison import comparisons as comparisons
+    from bayesmix.comparison import predictions as predictions
+    from bayesmix.comparison import slopes as slopes
+    from bayesmix.comparison.pooling import pool as pool
+    from bayesmix.datasets import list_data as list_data
+    from bayesmix.datasets import load_data as load_data
+    from bayesmix.distributions import Prior as Prior
+    from bayesmix.errors import BayesmixError as BayesmixError
+    from bayesmix.errors import ConvergenceWarning as ConvergenceWarning
+    from bayesmix.errors import DataError as DataError
+    from bayesmix.errors import DataWarning as DataWarning
+    from bayesmix.errors import DegenerateWarning as DegenerateWarning
+    from bayesmix.errors import FitError as FitError
+    from bayesmix.errors import FormulaError as FormulaError
+    from bayesmix.errors import IdentifiabilityWarning as IdentifiabilityWarning
+    from bayesmix.errors import SpecError as SpecError
+    from bayesmix.families import Family as Family
+    from bayesmix.families import family as family
+    from bayesmix.formula.sources import scan as scan
+    from bayesmix.kernels.warming import warm as warm
+    from bayesmix.model.items import items as items
+    from bayesmix.model.parts import Regression as Regression
+    from bayesmix.reporting import report as report
+    from bayesmix.reporting.explorer import explore as explore
+    from bayesmix.survival.check import SurvivalCheck as SurvivalCheck
+    from bayesmix.survival.check import check_survival as check_survival
 
     __version__: str
 
@@ -84,49 +81,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = [
-    "BayesmixError",
-    "Bootstrap",
-    "CompetingRisks",
-    "CompetingRisksFit",
-    "CompetingRisksPosterior",
-    "ConvergenceWarning",
-    "DataError",
-    "DataWarning",
-    "DegenerateWarning",
-    "Family",
-    "FitError",
-    "FormulaError",
-    "IdentifiabilityWarning",
-    "Mixture",
-    "MultiState",
-    "PointFit",
-    "Posterior",
-    "Prior",
-    "Regression",
-    "Selection",
-    "SpecError",
-    "SurvivalCheck",
-    "check_survival",
-    "compare",
-    "compare_estimates",
-    "comparisons",
-    "explore",
-    "family",
-    "items",
-    "list_data",
-    "load",
-    "load_data",
-    "penalty_path",
-    "plot",
-    "pool",
-    "predictions",
-    "report",
-    "scan",
-    "select",
-    "slopes",
-    "warm",
-]
+__all__ = sorted([*_HOME, "plot"])
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import re
 import subprocess
 import sys
@@ -156,6 +157,16 @@ def test_public_names():
     assert set(bmx.__all__) <= set(dir(bmx))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         bmx.nothing  # noqa: B018
+
+
+def test_type_checkers_see_the_public_names():
+    tree = ast.parse(Path(bmx.__file__).read_text())
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.names[0].asname]
+    seen = {name.asname: node.module for node in imports for name in node.names}
+    assert seen.pop("plot") == "bayesmix"
+    assert sorted([*seen, "plot"]) == bmx.__all__
+    for name, module in seen.items():
+        assert getattr(importlib.import_module(module), name) is getattr(bmx, name)
 
 
 def test_names_of_a_point_fit():
