@@ -11,4 +11,4 @@ from bayesmix.api.outside import OutsideFit, OutsidePosterior
 from bayesmix.api.penalties import penalty_path
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior
-from bayesmix.api.selection import LikelihoodRatioTest, Selection, select
+from bayesmix.api.selection import Selection, select

@@ -7,98 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
 from bayesmix import methods
 from bayesmix._arguments import Hinted, anything, check_known, door, generator
-from bayesmix._arguments.printing import Described, Lines, p_value
 from bayesmix.api.competing import CompetingRisks
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.pointfit import PointFit
 from bayesmix.comparison.evidence import model_probabilities
 from bayesmix.errors import FitError, SpecError, warn, warnings_about
-from bayesmix.estimation.likelihood_ratio import Ratio, bootstrap_test, vuong_test
+from bayesmix.estimation.likelihood_ratio import LikelihoodRatioTest, bootstrap_test, vuong_test
 from bayesmix.estimation.select import best_of, check_range, selection_table
 from bayesmix.results import describe
 
 KINDS = ("bootstrap", "vlmr")
 RESAMPLES = 200
-CAVEAT = (
-    "Vuong's theorem does not hold for numbers of components (Jeffries 2003), and this test "
-    "rejects the smaller model too often or too seldom; kind='bootstrap' does not rely on it"
-)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LikelihoodRatioTest(Described):
-    """A test of k0 against k1 components.  Made by `Selection.test`.
-
-    Examples
-    --------
-    >>> import bayesmix as bmx
-    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
-    >>> selection = bmx.select(spec, k=[1, 2], seed=1)
-    >>> test = selection.test(1, 2, n_boot=99, seed=1, progress=False)
-    >>> round(test.statistic, 2), round(test.p_value, 2), test.draws.shape
-    (38.56, 0.01, (99,))
-    """
-
-    k0: int
-    k1: int
-    kind: str
-    _ratio: Ratio
-
-    @property
-    def statistic(self) -> float:
-        """2 (log L1 - log L0)."""
-        return self._ratio.statistic
-
-    @property
-    def p_value(self) -> float:
-        """Probability of a statistic at least as large with k0 components.
-
-        For a bootstrap, (1 + number of larger draws) / (1 + number of draws): never zero.
-        """
-        return self._ratio.p_value
-
-    @property
-    def draws(self) -> np.ndarray:
-        """Statistics of the resamples, missing where a refit failed; empty for "vlmr"."""
-        return self._ratio.draws.copy()
-
-    @property
-    def adjusted(self) -> tuple[float, float]:
-        """Statistic and p-value adjusted by Lo, Mendell and Rubin; missing for "bootstrap"."""
-        return self._ratio.adjusted or (np.nan, np.nan)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Weights of the chi-squares for "vlmr", descending; empty for "bootstrap"."""
-        return self._ratio.weights.copy()
-
-    @property
-    def caveat(self) -> str:
-        """What to keep in mind about this kind of test."""
-        return CAVEAT if self.kind == "vlmr" else ""
-
-    def _title(self) -> str:
-        return f"Likelihood-ratio test ({self.kind})"
-
-    def _lines(self) -> Lines:
-        lines = [
-            ("test", f"k = {self.k0} against k = {self.k1}"),
-            ("statistic", f"{self.statistic:.4g}"),
-            ("p-value", p_value(self.p_value)),
-        ]
-        if self.kind == "bootstrap":
-            usable = int(np.isfinite(self._ratio.draws).sum())
-            lines.append(("resamples", f"{usable} of {len(self._ratio.draws)} with two maxima"))
-        else:
-            value, p = self.adjusted
-            lines.append(("adjusted", f"{value:.4g}, p-value {p_value(p)}"))
-            lines.append(("caveat", self.caveat))
-        return lines
 
 
 @door(error=FitError)
@@ -233,14 +156,12 @@ class Selection(Hinted):
         if kind == "bootstrap":
             n = RESAMPLES if n_boot is None else n_boot
             rng = generator(seed, FitError)
-            ratio = bootstrap_test(small, large, n, rng, progress, n_jobs)
-        else:
-            given = {"n_boot": n_boot, "seed": seed, "progress": progress, "n_jobs": n_jobs}
-            wrong = [f"{name}=" for name, value in given.items() if value is not None]
-            if wrong:
-                raise FitError(f"{', '.join(wrong)} belongs to kind='bootstrap', not to 'vlmr'")
-            ratio = vuong_test(small, large)
-        return LikelihoodRatioTest(k0, k1, kind, ratio)
+            return bootstrap_test(small, large, n, rng, progress, n_jobs)
+        given = {"n_boot": n_boot, "seed": seed, "progress": progress, "n_jobs": n_jobs}
+        wrong = [f"{name}=" for name, value in given.items() if value is not None]
+        if wrong:
+            raise FitError(f"{', '.join(wrong)} belongs to kind='bootstrap', not to 'vlmr'")
+        return vuong_test(small, large)
 
     def evidence(
         self,

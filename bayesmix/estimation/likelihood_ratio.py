@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 
 import numpy as np
 
 from bayesmix._arguments import whole_number
+from bayesmix._arguments.printing import Described, Lines, p_value
 from bayesmix.errors import FitError, warn
 from bayesmix.estimation.bootstrap import as_many_as_run, simulated_rows
 from bayesmix.estimation.maximise import LOST, Options, make_starts, refitted
@@ -31,28 +32,73 @@ LEAST = 19
 TERMS, MOST_TERMS = 1 << 12, 1 << 20
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A likelihood-ratio test.
+CAVEAT = (
+    "Vuong's theorem does not hold for numbers of components (Jeffries 2003), and this test "
+    "rejects the smaller model too often or too seldom; kind='bootstrap' does not rely on it"
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LikelihoodRatioTest(Described):
+    """A test of k0 against k1 components.  Made by `Selection.test`.
 
     Parameters
     ----------
+    kind : str
+        "bootstrap" or "vlmr".
+    k0, k1 : int
+        The requested numbers of components.
     statistic : float
         2 (log L1 - log L0).
     p_value : float
+        Probability of a statistic at least as large with k0 components.  For a bootstrap,
+        (1 + number of larger draws) / (1 + number of draws): never zero.
     draws : ndarray
-        Statistics of the resamples, missing where a refit failed; empty without resamples.
-    adjusted : (float, float), or None
-        Statistic and p-value with the adjustment of Lo, Mendell and Rubin.
+        Statistics of the resamples, missing where a refit failed; empty for "vlmr".
+    adjusted : (float, float)
+        Statistic and p-value adjusted by Lo, Mendell and Rubin; missing for "bootstrap".
     weights : ndarray
-        Of the chi-squares whose sum is the reference distribution; empty if there is none.
+        Weights of the chi-squares for "vlmr", descending; empty for "bootstrap".
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson")
+    >>> selection = bmx.select(spec, k=[1, 2], seed=1)
+    >>> test = selection.test(1, 2, n_boot=99, seed=1, progress=False)
+    >>> round(test.statistic, 2), round(test.p_value, 2), test.draws.shape
+    (38.56, 0.01, (99,))
     """
 
+    kind: str
+    k0: int
+    k1: int
     statistic: float
     p_value: float
-    draws: np.ndarray
-    adjusted: tuple[float, float] | None
-    weights: np.ndarray
+    draws: np.ndarray = field(default_factory=lambda: np.empty(0))
+    adjusted: tuple[float, float] = (np.nan, np.nan)
+    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def caveat(self) -> str:
+        """What to keep in mind about this kind of test."""
+        return CAVEAT if self.kind == "vlmr" else ""
+
+    def _title(self) -> str:
+        return f"Likelihood-ratio test ({self.kind})"
+
+    def _lines(self) -> Lines:
+        lines = [
+            ("test", f"k = {self.k0} against k = {self.k1}"),
+            ("statistic", f"{self.statistic:.4g}"),
+            ("p-value", p_value(self.p_value)),
+        ]
+        if self.kind == "bootstrap":
+            usable = int(np.isfinite(self.draws).sum())
+            return [*lines, ("resamples", f"{usable} of {len(self.draws)} with two maxima")]
+        value, p = self.adjusted
+        adjusted = f"{value:.4g}, p-value {p_value(p)}"
+        return [*lines, ("adjusted", adjusted), ("caveat", self.caveat)]
 
 
 def _checked(small: Fitted, large: Fitted) -> float:
@@ -92,7 +138,7 @@ def bootstrap_test(
     rng: np.random.Generator,
     progress: bool | None,
     n_jobs: int | None,
-) -> Ratio:
+) -> LikelihoodRatioTest:
     """The parametric bootstrap of the likelihood ratio (McLachlan 1987).
 
     Responses are drawn from the smaller fit and both models fitted to them, each resample
@@ -123,7 +169,8 @@ def bootstrap_test(
             "smaller k, or dispersion='fixed'"
         )
     p = (1 + int((usable >= observed).sum())) / (1 + len(usable))
-    return Ratio(observed, p, draws, None, np.empty(0))
+    sizes = small.k_requested, large.k_requested
+    return LikelihoodRatioTest("bootstrap", *sizes, observed, p, draws)
 
 
 def _resampled(
@@ -178,7 +225,7 @@ def _regular(end: tuple[np.ndarray, float, str]) -> float:
 # --- Vuong, Lo, Mendell, Rubin ---------------------------------------------------------------
 
 
-def vuong_test(small: Fitted, large: Fitted) -> Ratio:
+def vuong_test(small: Fitted, large: Fitted) -> LikelihoodRatioTest:
     r"""The likelihood ratio against a weighted sum of chi-squares (Vuong 1989, theorem 3.3).
 
     Its weights are the eigenvalues of
@@ -211,7 +258,8 @@ def vuong_test(small: Fitted, large: Fitted) -> Ratio:
     extra = large.spec.df - small.spec.df
     adjusted = observed / (1 + 1 / (extra * np.log(small.spec.n_units)))
     p, p_adjusted = (weighted_chi2_sf(x, weights) for x in (observed, adjusted))
-    return Ratio(observed, p, np.empty(0), (adjusted, p_adjusted), weights)
+    sizes, both = (small.k_requested, large.k_requested), (adjusted, p_adjusted)
+    return LikelihoodRatioTest("vlmr", *sizes, observed, p, adjusted=both, weights=weights)
 
 
 def _scores(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
