@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # names as themselves: what type checkers see as public
     from bayesmix import plot as plot
-    from bayesmix.api import Bootstrap as Bootstrap
     from bayesmix.api import CompetingRisks as CompetingRisks
     from bayesmix.api import CompetingRisksFit as CompetingRisksFit
     from bayesmix.api import CompetingRisksPosterior as CompetingRisksPosterior
@@ -49,6 +48,7 @@ if TYPE_CHECKING:  # names as themselves: what type checkers see as public
     from bayesmix.errors import FormulaError as FormulaError
     from bayesmix.errors import IdentifiabilityWarning as IdentifiabilityWarning
     from bayesmix.errors import SpecError as SpecError
+    from bayesmix.estimation.bootstrap import Bootstrap as Bootstrap
     from bayesmix.families import Family as Family
     from bayesmix.families import family as family
     from bayesmix.formula.sources import scan as scan
@@ -64,11 +64,12 @@ if TYPE_CHECKING:  # names as themselves: what type checkers see as public
 
 # Public names by the module that has them; each is imported when first used.
 _HOMES = {
-    "bayesmix.api": "Bootstrap CompetingRisks CompetingRisksFit CompetingRisksPosterior Mixture "
+    "bayesmix.api": "CompetingRisks CompetingRisksFit CompetingRisksPosterior Mixture "
     "MultiState PointFit Posterior Selection load penalty_path select",
     "bayesmix.datasets": "list_data load_data",
     "bayesmix.errors": "BayesmixError ConvergenceWarning DataError DataWarning DegenerateWarning "
     "FitError FormulaError IdentifiabilityWarning SpecError",
+    "bayesmix.estimation.bootstrap": "Bootstrap",
     "bayesmix.families": "Family family",
     "bayesmix.kernels.warming": "warm",
     "bayesmix.model.items": "items",

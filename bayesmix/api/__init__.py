@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingRisksPosterior
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture

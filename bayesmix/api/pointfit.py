@@ -13,12 +13,11 @@ import pandas as pd
 
 from bayesmix._arguments import door, generator
 from bayesmix.api.base import model_of
-from bayesmix.api.bootstrap import Bootstrap
 from bayesmix.api.estimates import Estimates
 from bayesmix.api.outside import OutsideFit
 from bayesmix.comparison.outside import distal, relate, solved
 from bayesmix.errors import FitError
-from bayesmix.estimation.bootstrap import resample
+from bayesmix.estimation.bootstrap import Bootstrap, resample
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.sources import Data
 from bayesmix.model import Regression
@@ -684,7 +683,7 @@ class PointFit(Estimates):
         >>> list(resampled.summary().columns[:5])
         ['component', 'term', 'effect', 'estimate', 'se']
         """
-        return Bootstrap(resample(self._fitted, n, kind, generator(seed, FitError), progress))
+        return resample(self._fitted, n, kind, generator(seed, FitError), progress)
 
     def relabel(
         self,

@@ -10,9 +10,9 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, whole_number
+from bayesmix._arguments import anything, check_known, door, whole_number
 from bayesmix._arguments.memory import check_memory
-from bayesmix._arguments.printing import Printed
+from bayesmix._arguments.printing import Described, Printed
 from bayesmix.errors import FitError, warn
 from bayesmix.estimation.maximise import refitted
 from bayesmix.estimation.progress import Progress
@@ -46,25 +46,104 @@ KINDS = ("parametric", "case")
 LEAST = 2  # refits, from which errors can be estimated
 
 
-@dataclass(frozen=True)
-class Resampled:
-    """Refits of a fit: `theta` (n, D), `loglik` and `status` (n,)."""
+@door(error=FitError, draws=anything)
+@dataclass(frozen=True, eq=False, repr=False)
+class Bootstrap(Described):
+    """Refits to resampled data.  Made by `PointFit.bootstrap`.
 
-    fitted: Fitted
+    Parameters
+    ----------
+    kind : str
+        "parametric" or "case".
+    draws : ndarray, shape (n, D)
+        Unconstrained parameters of every refit, components matched.
+    refits : DataFrame
+        Log-likelihood and status of every refit.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> spec = bmx.Mixture("Faults ~ 1", bmx.load_data("fabricfault"), family="poisson", k=2)
+    >>> resampled = spec.fit("em", seed=1).bootstrap(n=20, seed=1)
+    >>> resampled.n, resampled.refits["status"].unique().tolist()
+    (20, ['converged'])
+    """
+
     kind: str
-    theta: np.ndarray
-    loglik: np.ndarray
-    status: np.ndarray
+    draws: np.ndarray
+    refits: pd.DataFrame
+    _fitted: Fitted
 
     @property
-    def usable(self) -> np.ndarray:
+    def n(self) -> int:
+        """Number of resamples."""
+        return len(self.draws)
+
+    @property
+    def _usable(self) -> np.ndarray:
         """Which refits ended at a maximum or a boundary, (n,)."""
-        return np.isin(self.status, ("converged", "boundary"))
+        return self.refits["status"].isin(("converged", "boundary")).to_numpy()
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Estimates with bootstrap standard errors, percentile intervals and bias.
+
+        Refits that did not end at a maximum are excluded; `refits` shows them.
+
+        Parameters
+        ----------
+        ci : float
+            Coverage of the intervals.
+
+        Returns
+        -------
+        DataFrame
+            The rows of `PointFit.summary`: component, term, effect, estimate; then
+            se, lower, upper, bias and scale.  All are on natural scales; `scale` means the
+            same as in `PointFit.summary`.  `se` is infinite if a refit ended at infinity.
+
+        Raises
+        ------
+        FitError
+            If fewer than two refits are usable, or `ci` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> data = bmx.load_data("fabricfault")
+        >>> spec = bmx.Mixture("Faults ~ 1", data, family="poisson", k=2, fixed="~ log(Length)")
+        >>> fit = spec.fit("em", seed=1)
+        >>> resampled = fit.bootstrap(n=20, kind="case", seed=1, progress=False)
+        >>> resampled.summary(ci=0.9).shape
+        (6, 9)
+        """
+        fitted = self._fitted
+        base = summary(fitted, ci)
+        usable = self.draws[self._usable]
+        if len(usable) < LEAST:
+            msg = f"only {len(usable)} of {self.n} refits ended well; there is no summary"
+            raise FitError(msg)
+        values = natural_values(fitted.spec, usable)
+        draws = np.column_stack([values[key] for key in in_order(values)])
+        low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):  # a refit may end at a bound
+            bias = draws.mean(0) - base["estimate"].to_numpy()
+            se = np.where(np.isfinite(draws).all(0), draws.std(0, ddof=1), np.inf)
+        out = base[[*KEYS, "estimate"]].copy()
+        out["se"], out["lower"], out["upper"] = se, low, high
+        out["bias"], out["scale"] = bias, base["scale"]
+        return Printed(out)
+
+    def _title(self) -> str:
+        used = int(self._usable.sum())
+        return f"Bootstrap ({self.kind}): {self.n} resamples, {used} usable refits"
+
+    def _table(self) -> pd.DataFrame | None:
+        return self.summary() if self._usable.sum() >= LEAST else None
 
 
 def resample(
     fitted: Fitted, n: int, kind: str, rng: np.random.Generator, progress: bool | None
-) -> Resampled:
+) -> Bootstrap:
     """Refit to n resampled data sets, each from the fit's own parameters.
 
     Parameters
@@ -98,7 +177,8 @@ def resample(
             refits, n, LEAST, lambda left, one: shown.update("bootstrap", left, one[1])
         )
     theta, loglik, status = map(np.array, zip(*made, strict=True))
-    return Resampled(fitted, kind, theta, loglik, status)
+    ends = pd.DataFrame({"loglik": loglik, "status": status}).rename_axis("resample")
+    return Bootstrap(kind, theta, ends, fitted)
 
 
 def as_many_as_run[T](
@@ -312,26 +392,3 @@ def match_order(fitted: Fitted, theta: np.ndarray) -> np.ndarray:
         return best_order(fitted.spec, fitted.unit_terms[1], other)
     mine, other = (unit_terms(sample_of(fitted.problem), t)[1] for t in (fitted.theta, theta))
     return best_order(fitted.spec, mine, other)
-
-
-def resampled_summary(resampled: Resampled, ci: float) -> pd.DataFrame:
-    """The fit's summary with bootstrap standard errors, percentile intervals and bias.
-
-    Standard errors and bias are natural, as the summary's own are.
-    """
-    fitted = resampled.fitted
-    base = summary(fitted, ci)
-    usable = resampled.theta[resampled.usable]
-    if len(usable) < 2:
-        msg = f"only {len(usable)} of {len(resampled.theta)} refits ended well; there is no summary"
-        raise FitError(msg)
-    values = natural_values(fitted.spec, usable)
-    draws = np.column_stack([values[key] for key in in_order(values)])
-    low, high = np.quantile(draws, [0.5 - ci / 2, 0.5 + ci / 2], axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):  # a refit may end at a bound
-        bias = draws.mean(0) - base["estimate"].to_numpy()
-        se = np.where(np.isfinite(draws).all(0), draws.std(0, ddof=1), np.inf)
-    out = base[[*KEYS, "estimate"]].copy()
-    out["se"], out["lower"], out["upper"] = se, low, high
-    out["bias"], out["scale"] = bias, base["scale"]
-    return Printed(out)

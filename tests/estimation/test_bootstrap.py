@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.estimation.bootstrap import resampled_summary, simulated_rows
+from bayesmix.estimation.bootstrap import simulated_rows
 
 N, SIGMA = 300, 20.0
 
@@ -61,10 +61,9 @@ def test_intervals_are_percentiles_on_the_natural_scale(boot):
 
 def test_a_refit_at_a_bound_gives_a_finite_error_and_interval(boot):
     fit, resampled = boot
-    inner = resampled._resampled
-    theta = inner.theta.copy()
-    theta[0, fit._fitted.spec.layout.alpha[1, 0]] = -2000.0  # a weight of zero
-    table = rows(resampled_summary(replace(inner, theta=theta), 0.95), "weight")
+    draws = resampled.draws.copy()
+    draws[0, fit._fitted.spec.layout.alpha[1, 0]] = -2000.0  # a weight of zero
+    table = rows(replace(resampled, draws=draws).summary(), "weight")
     assert np.isfinite(table[["se", "bias", "lower", "upper"]]).all(axis=None)
 
 
