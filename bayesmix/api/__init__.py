@@ -6,7 +6,6 @@ from bayesmix.api.competing import CompetingRisks, CompetingRisksFit, CompetingR
 from bayesmix.api.loading import load
 from bayesmix.api.mixture import Mixture
 from bayesmix.api.multistate import MultiState
-from bayesmix.api.outside import OutsideFit, OutsidePosterior
 from bayesmix.api.penalties import penalty_path
 from bayesmix.api.pointfit import PointFit
 from bayesmix.api.posterior import Posterior

@@ -14,8 +14,7 @@ import pandas as pd
 from bayesmix._arguments import door, generator
 from bayesmix.api.base import model_of
 from bayesmix.api.estimates import Estimates
-from bayesmix.api.outside import OutsideFit
-from bayesmix.comparison.outside import distal, relate, solved
+from bayesmix.comparison.outside import OutsideFit, distal, relate, solved
 from bayesmix.errors import FitError
 from bayesmix.estimation.bootstrap import Bootstrap, resample
 from bayesmix.formula.scope import Scope

@@ -11,9 +11,8 @@ import pandas as pd
 
 from bayesmix._arguments import check_known, door, generator
 from bayesmix.api.draws import Draws
-from bayesmix.api.outside import OutsidePosterior
 from bayesmix.api.pointfit import PointFit
-from bayesmix.comparison.outside import cut, distal, relate
+from bayesmix.comparison.outside import OutsidePosterior, cut, distal, relate
 from bayesmix.comparison.stacking import Stacking, groups_of_chains, stack
 from bayesmix.errors import FitError
 from bayesmix.formula.scope import Scope

@@ -11,8 +11,8 @@ import pandas as pd
 
 from bayesmix._arguments import door
 from bayesmix._arguments.printing import Described, Printed
-from bayesmix.comparison import Wald, wald
-from bayesmix.comparison.outside import Outside
+from bayesmix.comparison.effects.wald import Wald, wald
+from bayesmix.comparison.outside.steps import Outside
 from bayesmix.errors import FitError
 from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results import tables
