@@ -555,7 +555,7 @@ class PointFit(Estimates):
         """
         scope = Scope.capture(2)
         stage = relate(self._fitted, formula, data, scope)
-        return OutsideFit(solved(stage, self._fitted, method, assign))
+        return solved(stage, self._fitted, method, assign)
 
     def distal(
         self,
@@ -622,7 +622,7 @@ class PointFit(Estimates):
         scope = Scope.capture(2)
         regression = Regression(formula, family, dispersion=dispersion)
         stage = distal(self._fitted, regression, data, scope)
-        return OutsideFit(solved(stage, self._fitted, method, assign))
+        return solved(stage, self._fitted, method, assign)
 
     def bootstrap(
         self,

@@ -435,7 +435,7 @@ class Posterior(Draws):
         rng = generator(seed, FitError)
         flat = self._drawn.flat
         chosen = flat[rng.choice(len(flat), min(draws, len(flat)), replace=False)]
-        return OutsidePosterior(cut(stage, self._drawn.point, chosen, method, assign, rng))
+        return cut(stage, self._drawn.point, chosen, method, assign, rng)
 
     def stack(self, by: str = "mode", seed: Any = 0) -> Stacking:
         r"""Weight chains that do not mix by how well they predict.

@@ -12,7 +12,6 @@ import pandas as pd
 from bayesmix._arguments import door
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison.effects.wald import Wald, wald
-from bayesmix.comparison.outside.steps import Outside
 from bayesmix.errors import FitError
 from bayesmix.posterior.tables import drawn_summary
 from bayesmix.results import tables
@@ -26,30 +25,31 @@ if TYPE_CHECKING:
 RELATED = ("concomitant",)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class SecondStep(Described):
-    """What both kinds of a second step are called, and how they print."""
+    """What both kinds of a second step have, and how they print.
 
-    _outside: Outside
+    Parameters
+    ----------
+    name : str
+        "relate" or "distal".
+    source : Source
+        The specification with its estimates or draws, for `bmx.slopes` and its relatives.
+    method : str
+        The method of the second step: "ml", "bch" or "two-step".
+    assign : str, or None
+        How units were assigned to classes: "modal", "proportional" or None.
+    """
+
+    name: str
+    source: Source
+    method: str
+    assign: str | None
 
     @property
     def components(self) -> tuple[Hashable, ...]:
         """Names of the classes."""
         return self.source.spec.components
-
-    @property
-    def source(self) -> Source:
-        """The specification with its estimates or draws, for `bmx.slopes` and its relatives."""
-        return self._outside.source
-
-    @property
-    def method(self) -> str:
-        """The method of the second step: "ml", "bch" or "two-step"."""
-        return self._outside.method
-
-    @property
-    def assign(self) -> str | None:
-        """How units were assigned to classes: "modal", "proportional" or None."""
-        return self._outside.assign
 
     @abstractmethod
     def summary(self) -> pd.DataFrame:
@@ -58,7 +58,7 @@ class SecondStep(Described):
     def _title(self) -> str:
         head = {"relate": "What predicts the classes", "distal": "An outcome by class"}
         how = self.method if self.assign is None else f"{self.method}, {self.assign} assignment"
-        return f"{head[self._outside.name]} ({how})"
+        return f"{head[self.name]} ({how})"
 
     def _table(self) -> pd.DataFrame:
         return self.summary()
@@ -71,6 +71,13 @@ class OutsideFit(SecondStep):
 
     `bmx.predictions`, `bmx.comparisons` and `bmx.slopes` accept it like a fit.
 
+    Parameters
+    ----------
+    name, source, method, assign
+        As of every second step; the covariance of `source` carries the first step's uncertainty.
+    errors : DataFrame
+        Classification errors P(assigned | class), classes by assigned classes.
+
     Examples
     --------
     >>> import bayesmix as bmx
@@ -81,12 +88,7 @@ class OutsideFit(SecondStep):
     ['Intercept', 'RDS', 'Intercept', 'RDS']
     """
 
-    _outside: Outside
-
-    @property
-    def errors(self) -> pd.DataFrame:
-        """Classification errors P(assigned | class), classes by assigned classes."""
-        return self._outside.errors.copy()
+    errors: pd.DataFrame
 
     @property
     def params(self) -> xr.Dataset:
@@ -143,7 +145,7 @@ class OutsideFit(SecondStep):
         """
         fitted: Any = self.source.fitted
         out = tables.summary(fitted, ci, exp)
-        return _shown(out, self._outside.name)
+        return _shown(out, self.name)
 
     def wald(self, hypothesis: str | Sequence[str], ci: float = 0.95) -> Wald:
         """Test hypotheses about the coefficients, as `PointFit.wald` does.
@@ -191,8 +193,6 @@ class OutsidePosterior(SecondStep):
     ['component', 'term', 'effect', 'mean', 'sd', 'lower', 'upper']
     """
 
-    _outside: Outside
-
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Means, standard deviations and equal-tailed intervals.
 
@@ -220,7 +220,7 @@ class OutsidePosterior(SecondStep):
         """
         theta: Any = self.source.draws
         draws = natural_values(self.source.spec, theta)
-        return _shown(drawn_summary(draws, ci), self._outside.name)
+        return _shown(drawn_summary(draws, ci), self.name)
 
 
 def _shown(table: pd.DataFrame, name: str) -> Printed:

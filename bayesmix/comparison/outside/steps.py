@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from bayesmix.comparison.outside.assigned import (
     check_errors,
     first_step,
 )
+from bayesmix.comparison.outside.results import OutsideFit, OutsidePosterior
 from bayesmix.comparison.outside.second import Second, influences, maximum
 from bayesmix.errors import DataError, FitError
 from bayesmix.formula.frames import check_data, in_order, replaced
@@ -33,29 +33,6 @@ from bayesmix.results.covariance import Covariance
 from bayesmix.results.fitted import Ends, Fitted
 from bayesmix.results.means import row_log_densities
 from bayesmix.results.uncertainty import Source
-
-
-@dataclass(frozen=True)
-class Outside:
-    """The second step: estimates, or draws that are each given a draw of the first step's.
-
-    Parameters
-    ----------
-    name : str
-        "relate" or "distal".
-    source : Source
-        Of estimates, the covariance carries the first step's uncertainty.
-    method : str
-    assign : str, or None
-    errors : DataFrame, or None with draws
-        P(assigned | class), classes by assigned classes.
-    """
-
-    name: str
-    source: Source
-    method: str
-    assign: str | None
-    errors: Any = None
 
 
 def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope) -> Second:
@@ -119,7 +96,7 @@ def distal(
     return Second("distal", *given, none, none)
 
 
-def solved(second: Second, fitted: Fitted, method: str, assign: str | None) -> Outside:
+def solved(second: Second, fitted: Fitted, method: str, assign: str | None) -> OutsideFit:
     """The second step's estimates, with the first step's uncertainty."""
     assign = _checked(method, assign)
     step, beta, information = _estimated(second, fitted, method, assign)
@@ -130,7 +107,7 @@ def solved(second: Second, fitted: Fitted, method: str, assign: str | None) -> O
     names = pd.Index(list(fitted.spec.components), name="component")
     errors = pd.DataFrame(step.errors, index=names, columns=names.rename("assigned"))
     found = _as_fit(second.spec, second.theta(beta, fitted.theta), moves, method)
-    return Outside(second.name, Source(second.spec, found, None), method, assign, errors)
+    return OutsideFit(second.name, Source(second.spec, found, None), method, assign, errors)
 
 
 def cut(
@@ -140,7 +117,7 @@ def cut(
     method: str,
     assign: str | None,
     rng: np.random.Generator,
-) -> Outside:
+) -> OutsidePosterior:
     """Draws of the second step, each given a draw of the first, which it does not inform.
 
     Given the first step's parameters those of the second are normal around their estimate,
@@ -170,7 +147,8 @@ def cut(
         moves = np.linalg.solve(information, scores.T)  # (m, U)
         drawn = beta + moves @ rng.standard_normal(moves.shape[1])
         out.append(second.theta(drawn, first))
-    return Outside(second.name, Source(second.spec, None, np.array(out)), method, assign)
+    source = Source(second.spec, None, np.array(out))
+    return OutsidePosterior(second.name, source, method, assign)
 
 
 def _estimated(
