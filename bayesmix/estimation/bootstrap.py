@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import anything, check_known, door, whole_number
+from bayesmix._arguments import check_known, door, whole_number
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.errors import FitError, warn
@@ -46,7 +46,7 @@ KINDS = ("parametric", "case")
 LEAST = 2  # refits, from which errors can be estimated
 
 
-@door(error=FitError, draws=anything)
+@door(error=FitError)
 @dataclass(frozen=True, eq=False, repr=False)
 class Bootstrap(Described):
     """Refits to resampled data.  Made by `PointFit.bootstrap`.
@@ -55,10 +55,6 @@ class Bootstrap(Described):
     ----------
     kind : str
         "parametric" or "case".
-    draws : ndarray, shape (n, D)
-        Unconstrained parameters of every refit, components matched.
-    refits : DataFrame
-        Log-likelihood and status of every refit.
 
     Examples
     --------
@@ -70,19 +66,29 @@ class Bootstrap(Described):
     """
 
     kind: str
-    draws: np.ndarray
-    refits: pd.DataFrame
     _fitted: Fitted
+    _theta: np.ndarray
+    _refits: pd.DataFrame
 
     @property
     def n(self) -> int:
         """Number of resamples."""
-        return len(self.draws)
+        return len(self._theta)
+
+    @property
+    def refits(self) -> pd.DataFrame:
+        """Log-likelihood and status of every refit."""
+        return self._refits.copy()
+
+    @property
+    def draws(self) -> np.ndarray:
+        """Unconstrained parameters of every refit, (n, D), components matched."""
+        return self._theta.copy()
 
     @property
     def _usable(self) -> np.ndarray:
         """Which refits ended at a maximum or a boundary, (n,)."""
-        return self.refits["status"].isin(("converged", "boundary")).to_numpy()
+        return self._refits["status"].isin(("converged", "boundary")).to_numpy()
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
         """Estimates with bootstrap standard errors, percentile intervals and bias.
@@ -118,7 +124,7 @@ class Bootstrap(Described):
         """
         fitted = self._fitted
         base = summary(fitted, ci)
-        usable = self.draws[self._usable]
+        usable = self._theta[self._usable]
         if len(usable) < LEAST:
             msg = f"only {len(usable)} of {self.n} refits ended well; there is no summary"
             raise FitError(msg)
@@ -178,7 +184,7 @@ def resample(
         )
     theta, loglik, status = map(np.array, zip(*made, strict=True))
     ends = pd.DataFrame({"loglik": loglik, "status": status}).rename_axis("resample")
-    return Bootstrap(kind, theta, ends, fitted)
+    return Bootstrap(kind, fitted, theta, ends)
 
 
 def as_many_as_run[T](

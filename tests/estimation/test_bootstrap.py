@@ -63,7 +63,7 @@ def test_a_refit_at_a_bound_gives_a_finite_error_and_interval(boot):
     fit, resampled = boot
     draws = resampled.draws.copy()
     draws[0, fit._fitted.spec.layout.alpha[1, 0]] = -2000.0  # a weight of zero
-    table = rows(replace(resampled, draws=draws).summary(), "weight")
+    table = rows(replace(resampled, _theta=draws).summary(), "weight")
     assert np.isfinite(table[["se", "bias", "lower", "upper"]]).all(axis=None)
 
 
