@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -54,29 +54,23 @@ def surveyed(
     check_columns(pd.DataFrame(columns=list(source.names), index=[0]), columns)
     given, source = source, source.chosen(tuple(columns), group)
     share = SAMPLE / max(source.count(), 1)
-    look = _Look(tuple(needed), group, weights, na_action, share)
     seen = _Seen(group, source.together.format(group=group))
-    for found in source.map(look):
+    for found in source.map(_Look(tuple(needed), group, weights, na_action, share)):
         seen.add(found)
     if not seen.totals.n:
         raise DataError("The data have no complete rows; at least one is needed.")
-    frame = _as_text(pd.concat(seen.rows))
+    frame = _as_text(seen.frame())
     return frame, Stream(source, tuple(needed), na_action == "drop", seen.totals, given)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What one block has, with rows by their position in the block, as labels may repeat.
+class _Found(NamedTuple):
+    """What one block has: rows, of which some are `drawn` at random, and the values of its groups.
 
-    Of the `rows` at `places` some are `drawn` at random; the others may be needed for the values
-    that they stand for.
+    The other rows may be needed for what they stand for.
     """
 
     rows: pd.DataFrame
-    places: np.ndarray
     drawn: np.ndarray
-    values: dict[str, dict[Any, int]]
-    ends: dict[str, tuple[float, int, float, int]]
     groups: pd.Index | None
     totals: Totals
 
@@ -96,30 +90,16 @@ class _Look:
         if drops:
             frame = frame[complete_rows(frame, self.needed)]
             if not len(frame):
-                none = np.zeros(0, int)
-                empty = Totals(n_dropped=before)
-                return _Found(frame, none, none.astype(bool), {}, {}, None, empty)
+                return _Found(frame, np.zeros(0, bool), None, Totals(n_dropped=before))
         select_rows(frame, self.needed, "error" if drops else self.na_action)
-        values: dict[str, dict[Any, int]] = {}
-        ends: dict[str, tuple[float, int, float, int]] = {}
-        for name in frame.columns:
-            if name != self.group:
-                _note(frame, name, values, ends)
-        units = build_units(frame, self.group)
-        drawn = self._drawn(frame, block.number)
-        places = {p for v in values.values() for p in v.values()}
-        places |= {p for e in ends.values() for p in (e[1], e[3])}
-        kept = np.zeros(len(frame), bool)
-        kept[list(places)] = True
-        if self.group is not None:
-            kept = np.isin(units.codes, units.codes[kept])
-        n, n_units = len(frame), len(units.first)
+        units, n = build_units(frame, self.group), len(frame)
         w = np.ones(n) if self.weights is None else frame[self.weights].to_numpy(dtype=float)
         sums = float(w.sum()), float(w[units.first].sum())
-        totals = Totals(n, n_units, before - n, *sums)
-        at = np.flatnonzero(drawn | kept)
+        totals = Totals(n, len(units.first), before - n, *sums)
+        drawn = self._drawn(frame, block.number)
+        kept = drawn | _standing(frame, self.group)
         groups = None if self.group is None else units.index
-        return _Found(frame.iloc[at], at, drawn[at], values, ends, groups, totals)
+        return _Found(frame[kept], drawn[kept], groups, totals)
 
     def _drawn(self, frame: pd.DataFrame, number: int) -> np.ndarray:
         """Rows drawn at random; all of a group, or none."""
@@ -131,13 +111,19 @@ class _Look:
         return hashed < self.share * 2.0**64
 
 
-def _note(
-    frame: pd.DataFrame,
-    name: str,
-    values: dict[str, dict[Any, int]],
-    ends: dict[str, tuple[float, int, float, int]],
-) -> None:
-    """Note the values of a column of few, and the ends of a column of numbers, by position."""
+def _standing(frame: pd.DataFrame, group: str | None) -> np.ndarray:
+    """Rows (n,) that a random part of them could lack, with all others of their groups."""
+    kept = np.zeros(len(frame), bool)
+    for name in (name for name in frame.columns if name != group):
+        kept[_of_column(frame, name)] = True
+    if group is not None:
+        codes, _ = pd.factorize(frame[group])
+        kept = np.isin(codes, codes[kept])
+    return kept
+
+
+def _of_column(frame: pd.DataFrame, name: str) -> list[int]:
+    """The first rows of a column's values, if they are few, and those of the ends of numbers."""
     column = frame[name]
     try:
         codes, found = pd.factorize(column)
@@ -146,14 +132,12 @@ def _note(
             f"The column {name!r} has lists or other things that are no single values; numbers, "
             "booleans, text and categories can be used."
         ) from None
-    few = not pd.api.types.is_numeric_dtype(column.dtype) or len(found) <= FEW
-    if few:
-        values[name] = {found[codes[p]]: int(p) for p in first_places(codes)}
-    if pd.api.types.is_numeric_dtype(column.dtype):
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    places = [] if numeric and len(found) > FEW else first_places(codes).tolist()
+    if numeric and len(found):
         numbers = column.to_numpy(dtype=float, na_value=np.nan)
-        if not np.isnan(numbers).all():
-            low, high = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
-            ends[name] = (float(numbers[low]), low, float(numbers[high]), high)
+        places += [int(np.nanargmin(numbers)), int(np.nanargmax(numbers))]
+    return places
 
 
 @dataclass
@@ -163,29 +147,26 @@ class _Seen:
     group: str | None
     remedy: str
     rows: list[pd.DataFrame] = field(default_factory=list)
-    values: dict[str, set[Any]] = field(default_factory=dict)
-    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    drawn: list[np.ndarray] = field(default_factory=list)
     groups: set[Any] = field(default_factory=set)
     totals: Totals = field(default_factory=Totals)
+    most: int = 4 * SAMPLE
 
     def add(self, found: _Found) -> None:
         """Add one block."""
         self.totals = self.totals.plus(found.totals)
         self._add_groups(found.groups)
-        needed: set[int] = set()
-        for name, values in found.values.items():
-            seen = self.values.setdefault(name, set())
-            needed |= {at for value, at in values.items() if value not in seen}
-            seen |= set(values)
-        for name, (low, a, high, b) in found.ends.items():
-            before = self.ends.get(name, (np.inf, -np.inf))
-            needed |= ({a} if low < before[0] else set()) | ({b} if high > before[1] else set())
-            self.ends[name] = (min(low, before[0]), max(high, before[1]))
-        kept = found.drawn | np.isin(found.places, list(needed))
-        if self.group is not None:
-            codes, _ = pd.factorize(found.rows[self.group])
-            kept = np.isin(codes, codes[kept])
-        self.rows.append(found.rows[kept])
+        self.rows.append(found.rows)
+        self.drawn.append(found.drawn)
+        if sum(map(len, self.rows)) > self.most:
+            self.most = max(self.most, 2 * len(self.frame()))
+
+    def frame(self) -> pd.DataFrame:
+        """The rows drawn, and those that stand for others of all blocks; the rest is let go."""
+        whole, drawn = pd.concat(self.rows), np.concatenate(self.drawn)
+        kept = drawn | _standing(whole, self.group)
+        self.rows, self.drawn = [whole[kept]], [drawn[kept]]
+        return self.rows[0]
 
     def _add_groups(self, groups: pd.Index | None) -> None:
         if groups is None:
