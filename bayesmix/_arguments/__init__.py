@@ -7,7 +7,6 @@ from bayesmix._arguments.values import (
     anything,
     at_least,
     check_known,
-    fraction,
     generator,
     numeric,
     one_of,

@@ -36,28 +36,20 @@ def whole_number(
     return int(value)
 
 
-def fraction(
-    name: str,
-    value: Any,
-    example: float,
-    *,
-    zero: bool = False,
-    error: type[ValueError] = SpecError,
-) -> float:
-    """Take a number between 0 and 1, or 0 itself where that has a meaning."""
-    if not is_number(value) or not (0 < value < 1 or (zero and value == 0)):
-        raise error(f"{name}={shown(value)} must be a number between 0 and 1, such as {example:g}")
-    return float(value)
-
-
 def at_least(least: int, what: str) -> Check:
     """A check for whole numbers."""
     return lambda name, value, error: whole_number(name, value, what, least, error)
 
 
 def share(example: float, *, zero: bool = False) -> Check:
-    """A check for numbers between 0 and 1."""
-    return lambda name, value, error: fraction(name, value, example, zero=zero, error=error)
+    """A check for numbers between 0 and 1, or 0 itself where that has a meaning."""
+
+    def check(name: str, value: Any, error: type[ValueError]) -> None:
+        if not is_number(value) or not (0 < value < 1 or (zero and value == 0)):
+            given = f"{name}={shown(value)}"
+            raise error(f"{given} must be a number between 0 and 1, such as {example:g}")
+
+    return check
 
 
 def one_of(*choices: str) -> Check:
@@ -113,10 +105,8 @@ def positive_pair(name: str, value: Any, error: type[ValueError]) -> None:
         raise error(f"{name}={shown(value)} is a width and a height in inches, such as (6, 4)")
 
 
-def generator(seed: Any, error: type[ValueError] = SpecError) -> np.random.Generator:
+def generator(seed: Any) -> np.random.Generator:
     """Make a random generator from a seed: a non-negative integer, a Generator or None."""
-    if seed is not None:
-        _seed("seed", seed, error)
     return np.random.default_rng(int(seed) if is_number(seed) else seed)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
-from bayesmix._arguments import door, generator, one_of, whole_number
+from bayesmix._arguments import door, generator, one_of
 from bayesmix.api.times import TimeQuantities
 from bayesmix.comparison.checks import predictive_check
 from bayesmix.comparison.evidence import Evidence, bridge_evidence
@@ -111,7 +111,6 @@ class Draws(TimeQuantities):
         >>> "posterior_predictive" in tree.children
         True
         """
-        whole_number("seed", seed, "the seed of the predictive data sets", 0, FitError)
         return to_tree(self._drawn, predictive=predictive, seed=seed, by=by)
 
     def sensitivity(self, alpha: float = 0.01) -> pd.DataFrame:
@@ -275,7 +274,6 @@ class Draws(TimeQuantities):
         >>> len(posterior.loo().pareto_k)
         32
         """
-        whole_number("seed", seed, "the seed of the refits", 0, FitError)
         return posterior_loo(self._drawn, repaired=repair, seed=seed)
 
     def waic(self) -> Waic:
@@ -354,7 +352,7 @@ class Draws(TimeQuantities):
         >>> posterior.evidence().error < 0.1
         True
         """
-        rng = generator(seed, FitError)
+        rng = generator(seed)
         if model is None and idata is None:
             return bridge_evidence(self._drawn, rng)
         if model is None or idata is None:
@@ -410,7 +408,7 @@ class Draws(TimeQuantities):
         >>> float(found["observed"].iloc[0])
         28.0
         """
-        rng = generator(seed, FitError)
+        rng = generator(seed)
         return predictive_check(self._drawn, statistics, draws, ci, rng)
 
     def diagnostics(self) -> Diagnosis:

@@ -406,7 +406,7 @@ class PointFit(Estimates):
         (32,)
         """
         if kind == "quantile":
-            rng = generator(seed, FitError)
+            rng = generator(seed)
             make = Seeded.of(self._fitted, quantile_residuals, rng)
             return delivered(self._fitted, None, make, "residuals", to)
         if seed is not None:
@@ -452,7 +452,7 @@ class PointFit(Estimates):
         >>> list(fit.simulate(seed=1).columns)
         ['Faults', 'component']
         """
-        rng = generator(seed, FitError)
+        rng = generator(seed)
         if newdata is not None:
             return simulate(self._fitted.spec, self._fitted.theta, newdata, rng, missing=missing)
         make = Seeded.of(self._fitted, partial(_simulated, missing=missing), rng)
@@ -495,7 +495,7 @@ class PointFit(Estimates):
         """
         fitted = self._fitted
         theta = np.broadcast_to(fitted.theta, (int(draws), len(fitted.theta)))
-        return impute(fitted.problem, theta, generator(seed, FitError))
+        return impute(fitted.problem, theta, generator(seed))
 
     def relate(
         self,
@@ -682,7 +682,7 @@ class PointFit(Estimates):
         >>> list(resampled.summary().columns[:5])
         ['component', 'term', 'effect', 'estimate', 'se']
         """
-        return resample(self._fitted, n, kind, generator(seed, FitError), progress)
+        return resample(self._fitted, n, kind, generator(seed), progress)
 
     def relabel(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from bayesmix._arguments import check_known, door, generator
+from bayesmix._arguments import door, generator
 from bayesmix.api.draws import Draws
 from bayesmix.api.pointfit import PointFit
 from bayesmix.comparison.outside import OutsidePosterior, cut, distal, relate
@@ -19,7 +19,7 @@ from bayesmix.formula.scope import Scope
 from bayesmix.model import Regression
 from bayesmix.posterior import tables, words
 from bayesmix.posterior.drawn import Drawn
-from bayesmix.posterior.labels import METHODS, draw_memberships
+from bayesmix.posterior.labels import draw_memberships
 from bayesmix.posterior.partition import Consensus, consensus
 from bayesmix.posterior.predict import predict, simulate
 from bayesmix.posterior.random_effects import random_effect_draws
@@ -432,7 +432,7 @@ class Posterior(Draws):
     def _cut(
         self, stage: Any, method: str, assign: str | None, draws: int, seed: Any
     ) -> OutsidePosterior:
-        rng = generator(seed, FitError)
+        rng = generator(seed)
         flat = self._drawn.flat
         chosen = flat[rng.choice(len(flat), min(draws, len(flat)), replace=False)]
         return cut(stage, self._drawn.point, chosen, method, assign, rng)
@@ -564,7 +564,6 @@ class Posterior(Draws):
         >>> posterior.relabel("ordering", by="Intercept").summary().shape[0]
         6
         """
-        check_known(f"relabel(method={method!r})", method, METHODS)
         return type(self)(relabelled(self._drawn, method, by), self._point)
 
     def __repr__(self) -> str:

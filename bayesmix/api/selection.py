@@ -155,7 +155,7 @@ class Selection(Hinted):
         small, large = self._fits[k0]._fitted, self._fits[k1]._fitted
         if kind == "bootstrap":
             n = RESAMPLES if n_boot is None else n_boot
-            rng = generator(seed, FitError)
+            rng = generator(seed)
             return bootstrap_test(small, large, n, rng, progress, n_jobs)
         given = {"n_boot": n_boot, "seed": seed, "progress": progress, "n_jobs": n_jobs}
         wrong = [f"{name}=" for name, value in given.items() if value is not None]

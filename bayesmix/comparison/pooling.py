@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix._arguments import door, fraction
+from bayesmix._arguments import door
 from bayesmix._arguments.printing import Described, Printed
 from bayesmix.comparison.same_data import mixture_spec
 from bayesmix.comparison.scores import is_posterior
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@door(error=FitError, only=("summary",))
 @dataclass(frozen=True, eq=False, repr=False)
 class Pooled(Described):
     """Fits to multiply imputed data, their components matched.  Made by `pool`.
@@ -106,7 +107,6 @@ class Pooled(Described):
         FitError
             If `ci` is not between 0 and 1.
         """
-        ci = fraction("ci", ci, 0.95, error=FitError)
         if is_posterior(self.fits[0]):
             return _summary_of_draws(self.draws(), self.m, ci)
         tables = [

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix._arguments import fraction, generator, whole_number
+from bayesmix._arguments import generator
 from bayesmix._arguments.classes import CompetingRisks, Mixture, PointFit, Posterior
-from bayesmix.errors import FitError
 from bayesmix.plot.checks import Check, make_check
 from bayesmix.plot.memberships import count_ticks
 from bayesmix.plot.picture import interactive, picture
@@ -95,7 +94,7 @@ def posterior_predictive(
     >>> ax.get_xlabel()
     'Patents'
     """
-    rng = _checked(draws, ci, seed)
+    rng = generator(seed)
     interactive(backend, ax)  # refused before data sets are drawn
     return _picture(of_model(fit, response, draws, rng), kind, ci, ax, backend)
 
@@ -156,15 +155,9 @@ def prior_predictive(
     >>> ax.get_title(loc="left").split(";")[0]
     '200 data sets drawn from the priors'
     """
-    rng = _checked(draws, ci, seed)
+    rng = generator(seed)
     interactive(backend, ax)  # refused before data sets are drawn
     return _picture(of_priors(spec, response, draws, rng), kind, ci, ax, backend)
-
-
-def _checked(draws: int, ci: float, seed: Any) -> np.random.Generator:
-    whole_number("draws", draws, "the number of data sets", 1, FitError)
-    fraction("ci", ci, 0.95, error=FitError)
-    return generator(seed, FitError)
 
 
 def _picture(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import fraction
 from bayesmix._arguments.memory import check_memory
-from bayesmix.errors import FitError
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.results.predict import Prediction, side_by_side
 from bayesmix.results.simulation import as_observed, columns_of, draw_data_sets, simulation_rows
@@ -38,7 +36,6 @@ def predict(
         Rows by (component, statistic), or by statistic over the components; the
         statistics are estimate, lower and upper.
     """
-    ci = fraction("ci", ci, 0.95, error=FitError)
     spec = drawn.spec
     at = Prediction.of(spec, newdata, what, by)
     index = spec.prepared.index if newdata is None else newdata.index

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import fraction
 from bayesmix._arguments.printing import Printed
-from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem
 from bayesmix.posterior.diagnostics import convergence_table
 from bayesmix.posterior.drawn import Drawn
@@ -56,7 +54,6 @@ def posterior_summary(drawn: Drawn, ci: float, exp: bool = False) -> Printed:
     exp : bool
         Exponentials of coefficients that are logarithms of ratios.
     """
-    ci = fraction("ci", ci, 0.95, error=FitError)
     found = natural_values(drawn.spec, drawn.theta)
     draws = {key: found[key] for key in in_order(found)}
     if exp:

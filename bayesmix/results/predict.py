@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import check_known, fraction
+from bayesmix._arguments import check_known
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
@@ -153,7 +153,6 @@ class Prediction:
 
 def _with_limits(fitted: Fitted, at: Prediction, index: pd.Index, ci: float) -> pd.DataFrame:
     """Rows by response, row and component: estimate, lower, upper."""
-    fraction("ci", ci, 0.95, error=FitError)
     found = estimates(Source(at.spec, fitted, None), at.values)
     lower, upper = found.limits(ci, at.scales)
     n_names, n_rows, n_owners = found.value.shape

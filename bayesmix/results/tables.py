@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix._arguments import fraction
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
@@ -256,7 +255,6 @@ def summary(
     kind, cluster
         As of `covariance`.
     """
-    fraction("ci", ci, 0.95, error=FitError)
     spec, theta = fitted.spec, fitted.theta
     cov = covariance(fitted, kind, cluster)
     z = float(special.ndtri(0.5 + ci / 2))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
-from bayesmix._arguments import fraction, generator
+from bayesmix._arguments import generator
 from bayesmix.errors import FitError
 from bayesmix.model import MixtureSpec
 from bayesmix.results.covariance import covariance
@@ -130,7 +130,6 @@ class Estimates:
         scale : str or sequence of str
             One of `SCALES`, or one for each place of the first axis.
         """
-        fraction("ci", ci, 0.95, error=FitError)
         if not isinstance(scale, str):
             parts = [self.part(number).limits(ci, own) for number, own in enumerate(scale)]
             low, high = np.swapaxes(parts, 0, 1)

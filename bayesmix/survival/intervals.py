@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, shown, unknown_option, whole_number
+from bayesmix._arguments import at_least, door, one_of, shown, unknown_option
 from bayesmix._arguments.memory import check_memory
 from bayesmix._arguments.printing import Printed
 from bayesmix.errors import FitError, warn
@@ -24,7 +24,6 @@ from bayesmix.results.event_times import EventTimes, event_times
 from bayesmix.results.uncertainty import Source, estimates
 
 Values = Callable[[np.ndarray], np.ndarray]
-INTERVALS = ("delta", "simulation")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,13 @@ class Band:
     upper: np.ndarray
 
 
-@door(error=FitError, title="", only=("__init__",))
+@door(
+    error=FitError,
+    title="",
+    only=("__init__",),
+    interval=one_of("delta", "simulation"),
+    draws=at_least(100, "the number of draws"),
+)
 @dataclass(frozen=True)
 class Estimator:
     """How uncertainty is computed.
@@ -64,10 +69,7 @@ class Estimator:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.interval not in (None, *INTERVALS):
-            raise FitError(f"interval={self.interval!r} is unknown; use one of {INTERVALS}")
         if self.draws is not None:
-            whole_number("draws", self.draws, "the number of draws", 100, FitError)
             check_memory(64.0 * self.draws, f"draws={self.draws}", "ask for fewer draws")
         if self.interval != "simulation" and (self.draws, self.seed) != (None, None):
             raise FitError(

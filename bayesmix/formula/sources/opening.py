@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix._arguments import door, whole_number
+from bayesmix._arguments import at_least, door
 from bayesmix.errors import DataError
 from bayesmix.formula.sources.partitions import Partitions, is_dask
 from bayesmix.formula.sources.stream import Source
@@ -43,7 +43,7 @@ class Scan:
     rows: int
 
 
-@door(error=DataError)
+@door(error=DataError, rows=at_least(1, "the number of rows of a block"))
 def scan(data: Data, rows: int = ROWS) -> Scan:
     """Read data block by block, even if they are small.
 
@@ -73,7 +73,7 @@ def scan(data: Data, rows: int = ROWS) -> Scan:
     >>> [len(block) for block in fit.membership()]
     [10, 10, 10, 2]
     """
-    return Scan(data, whole_number("rows", rows, "the number of rows of a block", 1))
+    return Scan(data, int(rows))
 
 
 def opened(data: Any) -> Any:

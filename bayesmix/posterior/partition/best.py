@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix._arguments import check_known, whole_number
+from bayesmix._arguments import check_known
 from bayesmix._arguments.printing import Described, Lines
-from bayesmix.errors import FitError
 from bayesmix.posterior.partition.ball import Ball, credible_ball
 from bayesmix.posterior.partition.losses import (
     criterion,
@@ -136,8 +135,6 @@ def consensus(memberships: np.ndarray, loss: str = "vi", max_k: int | None = Non
         units for a similarity matrix.
     """
     check_known(f"consensus(loss={loss!r})", loss, LOSSES)
-    if max_k is not None:
-        max_k = whole_number("max_k", max_k, "the largest number of clusters", 1, FitError)
     p = similarity(memberships)
     n = len(p)
     most = n if max_k is None else min(max_k, n)
