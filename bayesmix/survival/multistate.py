@@ -133,7 +133,6 @@ def path_probabilities(models: Mapping[Hashable, EventTimes], along: Ways) -> np
         The same draws and rows in all.
     along : Ways
     """
-    _check_models(models)
     ever = {state: event_probabilities(model) for state, model in models.items()}
     stay = staying_probabilities(models)
     one = np.ones(models[along.start].weights.shape[:2])
@@ -203,19 +202,8 @@ def _shares(models: Mapping[Hashable, EventTimes], along: Ways, among: str) -> n
     """Probabilities (D, n, P) to be on each path, or `among` the "events" to end it."""
     if among == "events":
         return path_probabilities(models, along)
-    _check_models(models)
     weights = {state: model.weights for state, model in models.items()}
     return np.stack([np.prod(by_step(models, p, weights), axis=0) for p in along.paths], axis=-1)
-
-
-def _check_models(models: Mapping[Hashable, EventTimes]) -> None:
-    shapes = {state: model.weights.shape[:2] for state, model in models.items()}
-    if len(set(shapes.values())) > 1:
-        raise SpecError(f"the models have different numbers of draws and rows: {shapes}")
-    spent = [state for state, model in models.items() if np.any(model.spent)]
-    if spent:
-        msg = f"time already spent in {spent} has no meaning here: every state is entered at zero"
-        raise SpecError(msg)
 
 
 def quantile_times(
@@ -230,9 +218,6 @@ def quantile_times(
     by_path : ndarray, shape (D, n, Q, P)
     by_final : ndarray, shape (D, n, Q, F)
     """
-    q = np.asarray(q, dtype=float)
-    if q.ndim != 1 or not ((q > 0) & (q < 1)).all():
-        raise SpecError(f"q={q} must be numbers between 0 and 1, such as [0.25, 0.5, 0.75]")
     on_way = _shares(models, along, "all")
     arriving = _shares(models, along, among)
     steps = [times_of(models, path) for path in along.paths]
@@ -286,7 +271,6 @@ def simulate(
         state, at an infinite time; so have those with an event that is none (`cured`), under
         its name.
     """
-    _check_models(models)
     draws, rows = models[along.start].weights.shape[:2]
     subject = np.arange(draws * rows * size)
     waiting = {along.start: (subject, np.zeros(len(subject)))}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from bayesmix.errors import DataError, SpecError
+from bayesmix.errors import DataError
 from bayesmix.formula.times import EXACT, INTERVAL, LEFT, Times
 
 UNKNOWN = -1
@@ -54,11 +54,6 @@ class StateCurves:
     def table(self, events: Sequence[Hashable], start: Hashable = "start") -> pd.DataFrame:
         """Tidy: time, state, estimate, se, lower, upper; the states of a time together."""
         states = [start, *events]
-        if len(states) != self.estimate.shape[1] or len(set(states)) != len(states):
-            raise SpecError(
-                f"the states {states} must be {self.estimate.shape[1]} different names: the "
-                "start, then each event"
-            )
         columns = {n: getattr(self, n).ravel() for n in ("estimate", "se", "lower", "upper")}
         time = np.repeat(self.time, len(states))
         return pd.DataFrame({"time": time, "state": states * len(self.time), **columns})
@@ -198,22 +193,16 @@ def aalen_johansen(
     Raises
     ------
     DataError
-        For interval- or left-censored times, an exact time of an unknown event, codes
-        or weights that cannot be.
-    SpecError
-        For a level outside (0, 1).
+        For interval- or left-censored times, or an exact time of an unknown event.
 
     References
     ----------
     P. K. Andersen, Ø. Borgan, R. D. Gill and N. Keiding (1993), Statistical Models
     Based on Counting Processes, Springer, section 4.4: (4.4.7), (4.4.17).
     """
-    if not 0 < level < 1:
-        raise SpecError(f"level={level!r} must be a number between 0 and 1, such as 0.95")
-    codes = np.asarray(event_codes)
-    w = np.ones(len(times)) if weights is None else np.asarray(weights, dtype=float)
-    _check(times, codes, n_events, w)
-    grid, at_risk, deaths = counts(times, codes, n_events, w)
+    check_seen(times, event_codes)
+    w = np.ones(len(times)) if weights is None else weights
+    grid, at_risk, deaths = counts(times, event_codes, n_events, w)
     share = np.divide(deaths, at_risk[:, None], out=np.zeros_like(deaths), where=deaths > 0)
     survival = np.cumprod(np.maximum(1.0 - share.sum(axis=1), 0.0))
     before = np.r_[1.0, survival[:-1]]
@@ -257,17 +246,9 @@ def seen_events(by_event: Sequence[Times], allowed: np.ndarray) -> tuple[Times, 
     return times, np.where(known, chosen, UNKNOWN)
 
 
-def _check(times: Times, codes: np.ndarray, n_events: int, weights: np.ndarray) -> None:
+def check_seen(times: Times, codes: np.ndarray) -> None:
+    """Refuse times that `aalen_johansen` cannot use, and exact ones of an unknown event."""
     n = len(times)
-    if codes.shape != (n,) or codes.dtype.kind not in "iu":
-        msg = f"event_codes must be {n} whole numbers, not {codes.dtype} of shape {codes.shape}"
-        raise DataError(msg)
-    if weights.shape != (n,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise DataError(f"weights must be {n} finite numbers of zero or more")
-    if not ((codes >= UNKNOWN) & (codes < n_events)).all():
-        found = np.unique(codes)[:8].tolist()
-        msg = f"event_codes are 0 to {n_events - 1}, or -1 where unknown, but there are {found}"
-        raise DataError(msg)
     between = np.isin(times.code, BETWEEN)
     if between.any():
         raise DataError(

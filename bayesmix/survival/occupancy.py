@@ -84,8 +84,6 @@ def occupancy(
     }
     weights = {state: model.weights for state, model in models.items()}
     for path in walk(coming, (start,)):
-        if path[-1] in path[:-1]:
-            raise SpecError(f"paths return to the state {path[-1]!r}")
         weight = np.prod(by_step(models, path, weights), axis=0)
         came = weight[..., None] / alive * _by(times_of(models, path), left, since)
         out[..., states.index(path[-1])] += came

@@ -34,7 +34,7 @@ from bayesmix.results.censoring import refuse_background
 from bayesmix.results.event_times import EventTimes, one_response, state_probabilities
 from bayesmix.results.uncertainty import Source
 from bayesmix.survival.intervals import point_values, response_place
-from bayesmix.survival.nonparametric import aalen_johansen, counts, seen_events
+from bayesmix.survival.nonparametric import aalen_johansen, check_seen, counts, seen_events
 
 LABEL = "event"
 
@@ -121,8 +121,7 @@ def _checked(data: Followed, grid: np.ndarray, what: str) -> None:
     if first > 0 and (grid <= first).any():
         msg = f"{what}(): nobody was followed before {first:g}, so that {grid.min():g} is too early"
         raise FitError(msg)
-    # What cannot be used is refused with its reason.
-    aalen_johansen(seen.times, seen.codes, len(data.events), seen.weight)
+    check_seen(seen.times, seen.codes)
 
 
 def _without(known: Seen, events: int, grid: np.ndarray, entry: np.ndarray) -> np.ndarray:

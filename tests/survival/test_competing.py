@@ -362,6 +362,9 @@ def test_ways_through_states_against_flexsurv(states):
     np.testing.assert_allclose(table["estimate"], np.ravel(known["mean_by_path"]), **close)
     # By quadrature in R: half of the women who get a transplant have it by 4.46405922587193.
     table = states.quantile_time_to_final(0.5, newdata.iloc[:1], by="path")
+    for q in ([0.0, 0.5], [1.0], 1.5):
+        with pytest.raises(bmx.FitError, match="must be finite numbers above 0 and below 1"):
+            states.quantile_time_to_final(q, newdata)
     one = table.loc[table["path"] == "healthy-ill-transplant", "estimate"]
     assert one.item() == pytest.approx(4.46405922587193, rel=1e-6)
 

@@ -317,19 +317,6 @@ def test_many_draws_are_many_points(models):
             np.testing.assert_allclose(both[1], one[0, ::-1], rtol=1e-9)
 
 
-def test_models_that_do_not_fit_together(models):
-    way = along(models)
-    short = {**models, "ill": leave([1.0], dead=component("exponential", rate=[1.0]))}
-    with pytest.raises(SpecError, match="different numbers of draws and rows"):
-        multistate.path_probabilities(short, way)
-    late = {**models, "ill": models["ill"].after(1.0)}
-    with pytest.raises(SpecError, match=r"already spent in \['ill'\]"):
-        multistate.mean_times(late, way)
-    for q in ([0.0, 0.5], [1.0], [[0.5]], [np.nan]):
-        with pytest.raises(SpecError, match="must be numbers between 0 and 1"):
-            multistate.quantile_times(models, way, q)
-
-
 def test_a_list_of_fits_is_refused():
     with pytest.raises(SpecError, match="dict of states to fits; given a list"):
         bmx.MultiState([])
