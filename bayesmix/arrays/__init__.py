@@ -16,10 +16,8 @@ import numpy as np
 from scipy import special as _scipy
 
 from bayesmix.arrays import autodiff as _jets
-from bayesmix.arrays import special as _special
 from bayesmix.arrays.autodiff import Jet, jets
 from bayesmix.arrays.symbolic import Symbol, plain, symbolic
-from bayesmix.arrays.symbolic import log_ndtr as tensor_log_ndtr
 
 __all__ = [
     "Jet",
@@ -75,73 +73,35 @@ def _of_variables(function: Callable[..., Array]) -> Callable[..., Array]:
     return call
 
 
-def _elementwise(name: str, tensor: str | Callable | None = None) -> Callable[[Array], Array]:
-    rule, function = tensor or name, _jets._RULES[name][0]
+def _elementwise(name: str) -> Callable[[Array], Array]:
+    function = _jets._RULES[name][0]
 
     def call(x: Array) -> Array:
-        if isinstance(x, Jet):
-            return x.apply(name)
-        if isinstance(x, Symbol):
-            return symbolic(rule if callable(rule) else lambda pt, v: getattr(pt, rule)(v), x)
-        return function(x)
+        return x.apply(name) if isinstance(x, Jet | Symbol) else function(x)
 
     call.__name__ = name
     call.__doc__ = f"Elementwise `{name}` of a NumPy array, a `Jet` or a PyTensor variable."
     return _of_variables(call)
 
 
-# In PyTensor both branches of a choice are evaluated, and so are their gradients: each gets an
-# argument from its own range, for zero times infinity would be NaN.
-
-
-def _stirling_tensor(pt: Any, x: Array) -> Array:
-    small, large = pt.minimum(x, _special.SERIES_FROM), pt.maximum(x, _special.SERIES_FROM)
-    direct = pt.gammaln(small) - (small - 0.5) * pt.log(small) + small - 0.5 * np.log(2 * np.pi)
-    inverse = 1 / large
-    series = 0.0
-    for c in reversed(_special.STIRLING):
-        series = series * (inverse * inverse) + c
-    return pt.switch(pt.lt(x, _special.SERIES_FROM), direct, inverse * series)
-
-
-def _log_exprel_tensor(pt: Any, x: Array) -> Array:
-    near = pt.lt(pt.abs(x), 0.05)  # below, three terms are exact and a gradient would cancel
-    small, large = pt.switch(near, x, 0.0), pt.switch(near, 2.0, x)
-    series = 0.0
-    for c in reversed(_special.EXPREL[:3]):
-        series = series * (small * small) + c
-    size = pt.abs(large)
-    direct = pt.maximum(large, 0.0) + pt.log(-pt.expm1(-size)) - pt.log(size)
-    return pt.switch(near, 0.5 * small + small * small * series, direct)
-
-
-def _stirling_inverse_tensor(pt: Any, x: Array) -> Array:
-    edge = 1 / _special.SERIES_FROM
-    small, large = pt.minimum(x, edge), pt.maximum(x, edge)
-    series = 0.0
-    for c in reversed(_special.STIRLING):
-        series = series * (small * small) + c
-    return pt.switch(pt.lt(x, edge), small * series, _stirling_tensor(pt, 1 / large))
-
-
 exp = _elementwise("exp")
 expm1 = _elementwise("expm1")
 log = _elementwise("log")
 log1p = _elementwise("log1p")
-log1pmx = _elementwise("log1pmx", lambda pt, x: pt.log1p(x) - x)
+log1pmx = _elementwise("log1pmx")
 sqrt = _elementwise("sqrt")
 gammaln = _elementwise("gammaln")
 digamma = _elementwise("psi")
-stirling = _elementwise("stirling", _stirling_tensor)
-stirling_inverse = _elementwise("stirling_inverse", _stirling_inverse_tensor)
-lgamma1p = _elementwise("lgamma1p", lambda pt, x: pt.gammaln(1 + x))
+stirling = _elementwise("stirling")
+stirling_inverse = _elementwise("stirling_inverse")
+lgamma1p = _elementwise("lgamma1p")
 log1mexp = _elementwise("log1mexp")
 softplus = _elementwise("softplus")
-expit = _elementwise("expit", "sigmoid")
-ndtr = _elementwise("ndtr", lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)))
-log_exprel = _elementwise("log_exprel", _log_exprel_tensor)
-log_ndtr = _elementwise("log_ndtr", tensor_log_ndtr)
-abs = _elementwise("absolute", "abs")  # noqa: A001
+expit = _elementwise("expit")
+ndtr = _elementwise("ndtr")
+log_exprel = _elementwise("log_exprel")
+log_ndtr = _elementwise("log_ndtr")
+abs = _elementwise("absolute")  # noqa: A001
 
 
 def value_of(x: Array) -> Array:

@@ -13,13 +13,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bayesmix.arrays.operators import Operators
+from bayesmix.arrays.special import EXPREL, SERIES_FROM, STIRLING
 
 
 class NotSymbolicError(TypeError):
     """A function that has no graph was called with a `Symbol`."""
 
 
-# What ufuncs of NumPy and SciPy are called in PyTensor, where the names differ.
+# What functions of NumPy, SciPy and `arrays` are called in PyTensor, where the names differ.
 _NAMES = {
     "absolute": "abs", "add": "add", "arctan": "arctan", "bitwise_and": "and_",
     "bitwise_or": "or_", "divide": "true_div", "equal": "eq", "expit": "sigmoid",
@@ -31,8 +32,8 @@ _NAMES = {
 }  # fmt: skip
 _SAME = {
     "ceil", "cos", "cosh", "erf", "erfc", "erfcx", "exp", "exp2", "expm1", "floor", "gamma",
-    "gammaln", "isinf", "isnan", "log", "log10", "log1p", "log2", "logaddexp", "maximum",
-    "minimum", "reciprocal", "sign", "sin", "sinh", "sqrt", "tan", "tanh",
+    "gammaln", "isinf", "isnan", "log", "log10", "log1mexp", "log1p", "log2", "logaddexp",
+    "maximum", "minimum", "reciprocal", "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh",
 }  # fmt: skip
 
 
@@ -45,9 +46,14 @@ _BUILT: dict[str, Callable[..., Any]] = {
     "betainc": lambda pt, a, b, x: pt.betainc(a, b, x),
     "betaincc": lambda pt, a, b, x: pt.betainc(b, a, 1 - x),
     "betaln": lambda pt, a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
+    "lgamma1p": lambda pt, x: pt.gammaln(1 + x),
+    "log1pmx": lambda pt, x: pt.log1p(x) - x,
+    "log_exprel": lambda pt, x: _log_exprel(pt, x),
+    "stirling": lambda pt, x: _stirling(pt, x),
+    "stirling_inverse": lambda pt, x: _stirling_inverse(pt, x),
     "isfinite": lambda pt, x: pt.invert(pt.or_(pt.isnan(x), pt.isinf(x))),
     "log_expit": lambda pt, x: -pt.softplus(-x),
-    "log_ndtr": lambda pt, x: log_ndtr(pt, x),
+    "log_ndtr": lambda pt, x: _log_ndtr(pt, x),
     "loggamma": lambda pt, x: pt.gammaln(x),
     "logit": lambda pt, x: pt.log(x) - pt.log1p(-x),
     "ndtr": lambda pt, x: 0.5 * pt.erfc(-x / np.sqrt(2.0)),
@@ -65,11 +71,47 @@ def _student_t(pt: Any, nu: Any, z: Any) -> Any:
     return pt.switch(pt.lt(z, 0), tail, 1 - tail)
 
 
-def log_ndtr(pt: Any, x: Any) -> Any:
-    """Log of the normal distribution function; each branch has an argument from its own range."""
+# Both branches of a choice are evaluated, and so are their gradients: each gets an argument from
+# its own range, for zero times infinity would be NaN.
+
+
+def _log_ndtr(pt: Any, x: Any) -> Any:
+    """Log of the normal distribution function."""
     tail, body = pt.minimum(x, -1.0), pt.maximum(x, -1.0)
     far = pt.log(pt.erfcx(-tail / np.sqrt(2.0)) / 2) - tail * tail / 2
     return pt.switch(pt.lt(x, -1.0), far, pt.log1p(-pt.erfc(body / np.sqrt(2.0)) / 2))
+
+
+def _stirling(pt: Any, x: Any) -> Any:
+    small, large = pt.minimum(x, SERIES_FROM), pt.maximum(x, SERIES_FROM)
+    direct = pt.gammaln(small) - (small - 0.5) * pt.log(small) + small - 0.5 * np.log(2 * np.pi)
+    inverse = 1 / large
+    series = inverse * _series(STIRLING, inverse * inverse)
+    return pt.switch(pt.lt(x, SERIES_FROM), direct, series)
+
+
+def _stirling_inverse(pt: Any, x: Any) -> Any:
+    edge = 1 / SERIES_FROM
+    small, large = pt.minimum(x, edge), pt.maximum(x, edge)
+    series = small * _series(STIRLING, small * small)
+    return pt.switch(pt.lt(x, edge), series, _stirling(pt, 1 / large))
+
+
+def _log_exprel(pt: Any, x: Any) -> Any:
+    near = pt.lt(pt.abs(x), 0.05)  # below, three terms are exact and a gradient would cancel
+    small, large = pt.switch(near, x, 0.0), pt.switch(near, 2.0, x)
+    size = pt.abs(large)
+    direct = pt.maximum(large, 0.0) + pt.log(-pt.expm1(-size)) - pt.log(size)
+    square = small * small
+    return pt.switch(near, 0.5 * small + square * _series(EXPREL[:3], square), direct)
+
+
+def _series(coefficients: tuple[float, ...], x: Any) -> Any:
+    """A polynomial, from the constant on."""
+    total = 0.0
+    for c in reversed(coefficients):
+        total = total * x + c
+    return total
 
 
 def plain(x: Any) -> Any:
@@ -160,6 +202,10 @@ class Symbol(Operators):
     def __getitem__(self, key: Any) -> Symbol:
         keys = key if isinstance(key, tuple) else (key,)
         return Symbol(self.variable[tuple(map(plain, keys))])
+
+    def apply(self, name: str) -> Symbol:
+        """The function called `name` of these numbers."""
+        return _named(name, self)
 
     def held(self) -> Symbol:
         """The same numbers, through which no derivative passes."""
