@@ -248,8 +248,6 @@ class Family:
             raise SpecError(msg)
         order = (*self.locations, *(name for name in links if name not in self.locations))
         object.__setattr__(self, "params", {name: links[name] for name in order})
-        if self.tails is None and self.log_tails is not None:
-            object.__setattr__(self, "tails", partial(_tails, self))
         if self.survival is not None and not (self.links or self.is_own):
             # A shipped distribution of times has one link.
             object.__setattr__(self, "links", tuple(links[name].name for name in self.locations))
@@ -521,8 +519,12 @@ class Family:
         return value
 
 
-def _tails(family: Family, y: np.ndarray, /, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
-    """P(Y <= y) and P(Y > y), from their logarithms."""
+def tail_probabilities(
+    family: Family, y: np.ndarray, /, **natural: Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(Y <= y) and P(Y > y): the family's `tails`, else from their logarithms."""
+    if family.tails is not None:
+        return family.tails(y, **natural)
     assert family.log_tails is not None
     with np.errstate(all="ignore"):
         const = 0.0 if family.constant is None else family.constant(y, None)

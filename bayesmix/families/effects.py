@@ -255,7 +255,6 @@ def with_effects(family: Family, terms: Sequence[str], *, proportional: bool) ->
         family,
         params={**family.params, **links},
         closed_form=None,
-        tails=None,
         log_tails=None,
         pymc=None,
         kernel=effects_kernel(proportional=proportional),

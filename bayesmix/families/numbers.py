@@ -55,7 +55,6 @@ def for_numbers(times: Family) -> Family:
         density=density,
         closed_form=None if form is None else closed_form,
         log_tails=log_tails,
-        tails=None,
         constant=lambda y, trials: -np.log(y),
         start=lambda y: start(_exact(y)),
         priors=None if priors is None else lambda y: priors(_exact(y)),

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmix import arrays as xp
 from bayesmix.distributions import Prior
-from bayesmix.families.base import Array, Family, Observed
+from bayesmix.families.base import Array, Family, Observed, tail_probabilities
 from bayesmix.families.limits import draw_within, log_tails
 from bayesmix.families.links import Linked
 from bayesmix.families.zero_kernels import (
@@ -62,7 +62,7 @@ def zero_inflated(base: Family) -> Family:
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
     def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
-        at, above = f.tails(y, **natural)
+        at, above = tail_probabilities(base, y, **natural)
         return psi * (y >= 0) + (1 - psi) * at, psi * (y < 0) + (1 - psi) * above
 
     def both_log_tails(obs: Observed, *linked: Linked) -> tuple[Array, Array]:
@@ -118,8 +118,8 @@ def hurdle(base: Family) -> Family:
         return np.where(rng.random(np.shape(y)) < psi, 0.0, y)
 
     def tails(y: np.ndarray, psi: Array, **natural: Array) -> tuple[np.ndarray, np.ndarray]:
-        none, some = f.tails(np.zeros(()), **natural) if counts else (0.0, 1.0)
-        at, above = f.tails(np.where(y > 0, y, 1.0), **natural)
+        none, some = tail_probabilities(base, np.zeros(()), **natural) if counts else (0.0, 1.0)
+        at, above = tail_probabilities(base, np.where(y > 0, y, 1.0), **natural)
         # Up to zero there is none of the others; each tail from what is accurate where it is small.
         above = np.where(y > 0, above / some, 1.0)
         within = np.where(above < 0.5, 1 - above, (at - none) / some) * (y > 0)

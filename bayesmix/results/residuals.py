@@ -13,6 +13,7 @@ from bayesmix._arguments import check_known
 from bayesmix.arrays.sums import shares
 from bayesmix.errors import FitError
 from bayesmix.families import Family
+from bayesmix.families.base import tail_probabilities
 from bayesmix.families.limits import ends as limited_ends
 from bayesmix.families.survival.base import log_survival
 from bayesmix.model import BlockRows
@@ -252,15 +253,15 @@ def _ends(at: At, s: int) -> np.ndarray:
         return _ends_of_times(family, at.data, at.block.keys[s], values)
     if observed.limits is not None:
         return limited_ends(family, observed, values)
-    if family.tails is None:
+    if family.tails is None and family.log_tails is None:
         raise FitError(
             f"residuals(kind='quantile') needs the distribution function of the {family.name} "
             "family; give it as tails=, or use kind='pearson'"
         )
     if observed.trials is not None:
         values["trials"] = observed.trials
-    upto, above = family.tails(observed.y, **values)
-    below, beyond = family.tails(np.nextafter(observed.y, -np.inf), **values)
+    upto, above = tail_probabilities(family, observed.y, **values)
+    below, beyond = tail_probabilities(family, np.nextafter(observed.y, -np.inf), **values)
     return np.array([np.broadcast_to(x, observed.y.shape) for x in (below, upto, above, beyond)])
 
 
