@@ -20,7 +20,7 @@ def check_density(family: FamilyLike, obs: Observed) -> None:
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
     obs : Observed
         The n responses.
 
@@ -97,7 +97,7 @@ def check_start(family: FamilyLike, given: Any, n: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
     given : mapping of str to float or ndarray
     n : int
         Number of responses.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.links import Link
 from bayesmix.formula.limits import Limits
 from bayesmix.formula.times import Times
 
 Array = Any
+# A `families.base.Family`: its helpers stand before it, and cannot import it.
+FamilyLike = Any
 
 
 class Observed(NamedTuple):
@@ -76,48 +77,3 @@ class Parameter(NamedTuple):
 
     name: str
     link: Link
-
-
-class FamilyLike(Protocol):
-    """A family, as checks, starts and times see one."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Its parameters."""
-
-    def is_located(self, number: int) -> bool:
-        """Whether the formula describes a parameter."""
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it is made of a user's functions."""
-
-    @property
-    def logpdf(self) -> Callable[..., Array] | None:
-        """The user's log density."""
-
-    @property
-    def logsf(self) -> Callable[..., Array] | None:
-        """The user's log survival function."""
-
-    @property
-    def hazard(self) -> Callable[..., Array] | None:
-        """The user's hazard."""
-
-    @property
-    def mean(self) -> Callable[..., Array] | None:
-        """The expected response."""
-
-    @property
-    def survival(self) -> Any:
-        """The distribution, where it is one of times."""
-
-    def log_density(self, obs: Observed, etas: tuple[Array, ...]) -> Array:
-        """Log density at linear predictors."""
-
-    def automatic(self, obs: Observed, etas: tuple[np.ndarray, ...]) -> Derivatives:
-        """Log density with its derivatives by automatic differentiation."""

@@ -26,7 +26,7 @@ def search_start(family: FamilyLike, obs: Observed) -> dict[str, float]:
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
     obs : Observed
         The n responses.
 

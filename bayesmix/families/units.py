@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayesmix.families.interface import FamilyLike
 from bayesmix.families.links import Link
 
 
@@ -39,13 +40,13 @@ class Change(NamedTuple):
         a, b and log u.
     """
 
-    family: Any
+    family: FamilyLike
     mixing: np.ndarray
     shift: np.ndarray
     bend: tuple[int, int, float] | None = None
 
 
-def change(family: Any, unit: Any, centre: Any, obs: Any) -> Change | None:
+def change(family: FamilyLike, unit: Any, centre: Any, obs: Any) -> Change | None:
     """The change of a family's linear predictors; None where its responses have no unit.
 
     Parameters
@@ -64,7 +65,7 @@ def change(family: Any, unit: Any, centre: Any, obs: Any) -> Change | None:
     return by_rules(family, unit, centre)
 
 
-def by_rules(family: Any, units: Any, centres: Any) -> Change | None:
+def by_rules(family: FamilyLike, units: Any, centres: Any) -> Change | None:
     """The change that the family's `units` describe."""
     m = len(family.parameters)
     mixing, shift = np.eye(m), np.zeros(m)
@@ -98,7 +99,7 @@ _MOVES: Mapping[str, Callable[[float, float], tuple[float, float]]] = {
 }
 
 
-def is_centred(family: Any) -> bool:
+def is_centred(family: FamilyLike) -> bool:
     """Whether a constant can be taken off the responses: its location moves with them."""
     if not family.units or family.location is None:
         return False
@@ -106,7 +107,7 @@ def is_centred(family: Any) -> bool:
     return _rule(family, family.location).rule == "response" and link.name == "identity"
 
 
-def _rule(family: Any, name: str) -> OfColumn:
+def _rule(family: FamilyLike, name: str) -> OfColumn:
     """How a parameter moves; of a response of one column by its unit."""
     given = family.units[name]
     return given if isinstance(given, OfColumn) else OfColumn(given, None)

@@ -320,7 +320,7 @@ def log_survival(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> 
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
         One for times.
     t : float or ndarray
         Any time, zero and infinity included.
@@ -344,7 +344,6 @@ def log_survival(family: FamilyLike, t: Array, natural: Mapping[str, Array]) -> 
 
 def never_happens(family: FamilyLike, natural: Mapping[str, Array]) -> np.ndarray:
     """Share that never has the event, of the shape to which the parameters broadcast, or ()."""
-    assert family.survival is not None
     return _never(family.survival, natural)
 
 
@@ -432,7 +431,6 @@ def _prepare(
     family: FamilyLike, t: Array, natural: Mapping[str, Array]
 ) -> tuple[Survival, tuple[Linked, ...], np.ndarray]:
     """The distribution, its parameters, and t in the shape to which all broadcast."""
-    assert family.survival is not None
     linked = at_values(family.parameters, natural)
     shape = np.broadcast_shapes(np.shape(t), *(v.value.shape for v in linked))
     return family.survival, linked, np.broadcast_to(np.asarray(t, dtype=float), shape)

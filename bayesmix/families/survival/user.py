@@ -201,7 +201,7 @@ def own_survival(family: FamilyLike) -> Survival:
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
         With `logpdf`, `logsf` or `hazard`, or several.
 
     Returns
@@ -263,7 +263,7 @@ def check_own(family: FamilyLike, obs: Observed, natural: dict[str, Any]) -> Non
 
     Parameters
     ----------
-    family : FamilyLike
+    family : Family
     obs : Observed
         The times; at most 100 of them are tried.
     natural : dict of str to float
@@ -274,7 +274,6 @@ def check_own(family: FamilyLike, obs: Observed, natural: dict[str, Any]) -> Non
     SpecError
         If the tolerance is not reached, or the functions given contradict each other.
     """
-    assert family.survival is not None
     seen = np.sort(obs.y[obs.y > 0])  # a row that says nothing may stand at zero
     if not len(seen):
         return
@@ -312,7 +311,6 @@ def _check_density(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) 
 
 def _check_agreement(family: FamilyLike, at: Instant, linked: tuple[Linked, ...]) -> None:
     """The density is minus the slope of the survival function."""
-    assert family.survival is not None
     derived = survival_density(_given(family, "logsf"), at, *linked)
     given = family.survival.logpdf(at, *linked)
     seen = np.isfinite(derived) & np.isfinite(given) & (np.abs(given) < 500)
