@@ -17,15 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from bayesmix import arrays as xp
+from bayesmix.arrays.quadrature import halved
 from bayesmix.arrays.symbolic import Symbol
 from bayesmix.errors import SpecError
 from bayesmix.families.derivatives import Derivatives, automatic
-from bayesmix.families.interface import Array, Observed
+from bayesmix.families.interface import Array, FamilyLike, Observed
 from bayesmix.families.links import Linked, at_values
 from bayesmix.families.survival.base import join, some_rows
 from bayesmix.families.survival.derivatives import join_derivatives
@@ -35,9 +35,8 @@ from bayesmix.formula.limits import CENSORED, Limits
 MOST_COUNTS, LONGEST_TAIL = 5_000, 100_000
 # Steps of linear predictors, and the smallest probability of a tail.
 STEP, LEAST = 0.01, 1e-300
-# Rounds in which impossible draws are made again; doublings of an interval, to the largest number,
-# or halvings, to the last digit of the smallest.
-REDRAWN, DOUBLINGS = 100, 1100
+# Rounds in which impossible draws are made again, and how near to a limit one may be.
+REDRAWN, NEAREST = 100, 1e-300
 # Logarithm of a probability that is far from the smallest numbers.
 LOWEST = -600.0
 SURE = -1e-7  # log of a sum from which its complement is added up by itself
@@ -46,7 +45,7 @@ SURE = -1e-7  # log of a sum from which its complement is added up by itself
 # --- both tails ----------------------------------------------------------------------------
 
 
-def log_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+def log_tails(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
     """Log P(Y <= y) and log P(Y > y), each accurate where it is small."""
     if family.log_tails is not None:
         return family.log_tails(obs, *linked)
@@ -55,7 +54,7 @@ def log_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[A
     return _by_tails(family, obs, linked)
 
 
-def check_tails(family: Any, name: str, most: float) -> None:
+def check_tails(family: FamilyLike, name: str, most: float) -> None:
     """Refuse a family whose tails are not known.
 
     Raises
@@ -78,13 +77,13 @@ def check_tails(family: Any, name: str, most: float) -> None:
         raise SpecError(f"{name}: a limit of counts is at most {MOST_COUNTS}, but one is {most:g}")
 
 
-def _at(family: Any, obs: Observed, y: Array) -> Observed:
+def _at(family: FamilyLike, obs: Observed, y: Array) -> Observed:
     """Another response of the same rows."""
     const = 0.0 if family.constant is None else family.constant(y, obs.trials)
     return Observed(y, obs.trials, const, limits=obs.limits)
 
 
-def _by_sums(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+def _by_sums(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
     """Tails of counts, as sums of their probabilities."""
     y = obs.y
     most = obs.limits.most if isinstance(y, Symbol) and obs.limits else np.max(y, initial=-1.0)
@@ -112,7 +111,7 @@ def _log_sum(a: Array, b: Array) -> Array:
     return xp.where(both, total, xp.where(there, b, a))
 
 
-def _beyond(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def _beyond(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y > y) of counts, added up from the next one on until nothing is left."""
     first = np.floor(obs.y) + 1
     total = _exact(family, _at(family, obs, first), linked)
@@ -126,7 +125,7 @@ def _beyond(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     return total
 
 
-def _by_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+def _by_tails(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
     """Logarithms of a family's `tails`; their derivatives by differences of fourth order.
 
     The tails are those of SciPy, of which few have derivatives in closed form.  Steps are small
@@ -159,7 +158,9 @@ def _by_tails(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> tuple[A
     return below, above
 
 
-def _steps(family: Any, obs: Observed, linked: list[Linked], value: np.ndarray) -> list[np.ndarray]:
+def _steps(
+    family: FamilyLike, obs: Observed, linked: list[Linked], value: np.ndarray
+) -> list[np.ndarray]:
     """Steps of the linear predictors: of the location a share of the tail's width."""
     plain = _exact(family, _at(family, obs, obs.y), tuple(linked))
     with np.errstate(all="ignore"):
@@ -198,37 +199,37 @@ def _differences(
 # --- terms ---------------------------------------------------------------------------------
 
 
-def _before(family: Any, y: Array) -> Array:
+def _before(family: FamilyLike, y: Array) -> Array:
     """The largest value below a limit: of a count the one before, of a density itself."""
     return -np.floor(-y) - 1.0 if family.discrete else y
 
 
-def _below(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def _below(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y <= l)."""
     assert obs.limits is not None
     return log_tails(family, _at(family, obs, _moved(family, obs, obs.limits.lower)), linked)[0]
 
 
-def _above(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def _above(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(Y >= u)."""
     assert obs.limits is not None
     at = _before(family, _moved(family, obs, obs.limits.upper))
     return log_tails(family, _at(family, obs, at), linked)[1]
 
 
-def _cuts(family: Any, limit: Array) -> Array:
+def _cuts(family: FamilyLike, limit: Array) -> Array:
     """Whether a limit is there, and of a density where it has some on both sides."""
     there = np.abs(limit) < np.inf
     return there if family.discrete or family.valid is None else there & family.valid(limit)
 
 
-def _moved(family: Any, obs: Observed, limit: Array) -> Array:
+def _moved(family: FamilyLike, obs: Observed, limit: Array) -> Array:
     """A limit where it cuts something off, else the response: a value that the family allows."""
     return xp.where(_cuts(family, limit), limit, obs.y)
 
 
 def _outside(
-    family: Any, obs: Observed, linked: tuple[Linked, ...]
+    family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """Log P(Y < l) and log P(Y >= l), and log P(Y <= u) and log P(Y > u)."""
     limits = obs.limits
@@ -247,7 +248,7 @@ def _outside(
     return low, tails(limits.upper, _moved(family, obs, limits.upper), (0.0, -np.inf))
 
 
-def log_seen(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def log_seen(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Log P(l <= Y <= u)."""
     low, high = _outside(family, obs, linked)
     early = xp.value_of(high[0]) < np.log(0.5)
@@ -261,7 +262,7 @@ def _less(a: Array, b: Array) -> Array:
     return a + xp.where(there, xp.log1mexp(gap), 0.0)
 
 
-def _exact(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def _exact(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     return family.unguarded(obs._replace(limits=None), linked)
 
 
@@ -281,7 +282,7 @@ def _pieces(obs: Observed) -> list[tuple[str, slice | np.ndarray]]:
     return [(term, np.flatnonzero(mask)) for term, mask in masks.items() if mask.any()]
 
 
-def contributions(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Array:
+def contributions(family: FamilyLike, obs: Observed, linked: tuple[Linked, ...]) -> Array:
     """Term of the log-likelihood of each of n responses, (..., n).
 
     Parameters
@@ -312,7 +313,7 @@ def contributions(family: Any, obs: Observed, linked: tuple[Linked, ...]) -> Arr
 
 
 def derivatives(
-    family: Any, obs: Observed, linked: tuple[Linked, ...], *, closed: bool = True
+    family: FamilyLike, obs: Observed, linked: tuple[Linked, ...], *, closed: bool = True
 ) -> Derivatives:
     """The same with first and second derivatives in the linear predictors."""
     limits, parts = obs.limits, []
@@ -335,7 +336,7 @@ def derivatives(
 
 
 def draw_within(
-    family: Any,
+    family: FamilyLike,
     natural: Mapping[str, np.ndarray],
     y: np.ndarray,
     limits: Limits,
@@ -369,7 +370,7 @@ def draw_within(
 
 
 def _inverted(
-    family: Any, natural: dict[str, np.ndarray], limits: Limits, rng: np.random.Generator
+    family: FamilyLike, natural: dict[str, np.ndarray], limits: Limits, rng: np.random.Generator
 ) -> np.ndarray:
     """Responses between limits in a tail, by bisection of log tail probabilities."""
     linked = at_values(family.parameters, natural)
@@ -383,8 +384,6 @@ def _inverted(
     u = rng.random(len(up))
     with np.errstate(invalid="ignore"):  # of limits with nothing between them
         target = tail + np.log(u + (1 - u) * np.exp(rest - tail))
-    reach = np.where(np.isfinite(far), np.abs(far - finite), 1.0 + np.abs(finite))
-    near = np.zeros_like(reach)
     # Sums over all counts take long; tails as numbers will do where none is too small for one.
     numbers = family.log_tails is None and family.tails is not None and target.min() > LOWEST
 
@@ -396,28 +395,19 @@ def _inverted(
         both = log_tails(family, _at(family, obs, at), linked)
         return np.where(up, both[1], both[0]) > target
 
-    for _ in range(DOUBLINGS):
-        short = beyond(reach) & ~np.isfinite(far)
-        if not short.any():
-            break
-        near, reach = np.where(short, reach, near), np.where(short, 2 * reach, reach)
-    apart = 0.25 if family.discrete else 0.0
-    for _ in range(DOUBLINGS):
-        middle = 0.5 * (near + reach)
-        if not ((reach - near > apart) & (near < middle) & (middle < reach)).any():
-            break
-        more = beyond(middle)
-        near, reach = np.where(more, middle, near), np.where(more, reach, middle)
-    y = np.where(up, finite + reach, finite - reach)
-    if family.discrete:
-        y = np.where(up, np.round(y), np.floor(y) + 1)
-    return np.clip(y, limits.lower, limits.upper)
+    reach = np.where(np.isfinite(far), np.abs(far - finite), 1.0 + np.abs(finite))
+    while (short := beyond(reach) & ~np.isfinite(far)).any():
+        reach = np.where(short, 2 * reach, reach)
+    ends = np.full(reach.shape, np.log(NEAREST)), np.log(np.maximum(reach, NEAREST))
+    distance = np.exp(halved(lambda x: beyond(np.exp(x)), *ends))
+    y = np.where(up, finite + distance, finite - distance)
+    return np.clip(np.round(y) if family.discrete else y, limits.lower, limits.upper)
 
 
 # --- probabilities for residuals -------------------------------------------------------------
 
 
-def ends(family: Any, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarray:
+def ends(family: FamilyLike, obs: Observed, natural: dict[str, np.ndarray]) -> np.ndarray:
     """P(Y < y), P(Y <= y), P(Y > y) and P(Y >= y) of what could be seen, (4, n).
 
     Of a censored response: between which probabilities it lies.
