@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from bayesmix._arguments.shown import shown
 from bayesmix.errors import DataError
@@ -103,10 +102,12 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
         If the disk is full or may not be written to; the old file is as it was.
     """
     target = target_file(path, such_as)
-    with beside(target) as temporary:
-        # With the permissions of the file that is there.
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-        _write_beside(temporary, content, mode)
+    with beside(target) as temporary, temporary.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        if target.exists():  # with its permissions
+            shutil.copymode(target, temporary)
     return target
 
 
@@ -126,52 +127,11 @@ def beside(target: Path) -> Iterator[Path]:
     _flush_folder(target.parent)
 
 
-def _write_beside(temporary: Path, content: bytes, mode: int | None) -> None:
-    """A whole file beside the target, without a name until then where the system has such files."""
-    if sys.platform == "linux":
-        try:
-            handle = os.open(temporary.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
-        except OSError:  # some file systems have none
-            pass
-        else:
-            with os.fdopen(handle, "wb") as file:
-                _fill(file, content, mode)
-                if _named(handle, temporary):
-                    return
-    with temporary.open("xb") as file:
-        _fill(file, content, mode)
-
-
-def _fill(file: BinaryIO, content: bytes, mode: int | None) -> None:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-    if mode is not None and sys.platform != "win32":
-        os.fchmod(file.fileno(), mode)
-
-
-def _named(handle: int, temporary: Path) -> bool:
-    """Give an open file without a name one; false where the system cannot."""
-    folder = os.open(temporary.parent, os.O_RDONLY)
-    try:
-        # Only with folders by handle does Python follow the link to the open file.
-        os.link(f"/proc/self/fd/{handle}", temporary.name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        return False
-    finally:
-        os.close(folder)
-    return True
-
-
 def _flush_folder(folder: Path) -> None:
-    """Make the move last; some systems cannot open a folder."""
-    try:
+    """Make the move last; some systems cannot open a folder, or flush it."""
+    with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -206,20 +206,6 @@ def test_errors_name_the_file_that_was_given(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_without_nameless_files(tmp_path, monkeypatch):
-    """As on file systems that have none."""
-    usual = os.open
-
-    def refuses(path, flags, *rest, **more):
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            raise OSError("not supported")
-        return usual(path, flags, *rest, **more)
-
-    monkeypatch.setattr(os, "open", refuses)
-    write_whole(tmp_path / "a", b"1")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"1")]
-
-
 FULL = """
     import gc, os, resource, sys
     import numpy as np, pandas as pd, bayesmix as bmx
