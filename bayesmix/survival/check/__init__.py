@@ -205,7 +205,7 @@ def _compare(
     never: Mapping[Hashable, bool] | None = None,
 ) -> tuple[EventColumn, dict[Hashable, Reading]]:
     """The event column beside the times; it has what is wrong with both."""
-    column = read_events(data, event, partial_events, never)
+    column = read_events(data, event, partial_events, never, texts if None not in texts else ())
     readings = _by_event(texts, read, column)
     # The kind of each row's time: that of the event known, or of the first one allowed.
     kinds = np.array([readings[name].kind for name in column.names])
@@ -249,7 +249,6 @@ def _by_event(
 ) -> dict[Hashable, Reading]:
     """The response of each event."""
     first = read[next(iter(texts.values()))]
-    column.extend(tuple(dict.fromkeys((*column.names, *(column.components or ())))))
     if None in texts or column.name is None:
         return dict.fromkeys(column.names, first)
     missing = [name for name in column.names if name not in texts]
@@ -258,7 +257,6 @@ def _by_event(
             f"There is no response for the events {missing}; give surv(...) for each of "
             f"{list(column.names)}."
         )
-    column.extend(tuple(dict.fromkeys((*column.names, *texts))))
     return {name: read[texts[name]] if name in texts else first for name in column.names}
 
 

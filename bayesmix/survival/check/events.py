@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,11 +43,9 @@ class EventColumn:
     label : ndarray of int, shape (n,)
         Place in `label_words` of what is known of each row's event.
     label_words : list of str
-    problems, notes : list of str
     components : mapping of event to bool, or None
         Of a model: all its components, and whether they never happen by their family.
-    partial : mapping of code to events
-        The events that the rows of a code may have had.
+    problems, notes : list of str
     """
 
     name: str | None
@@ -55,10 +53,9 @@ class EventColumn:
     allowed: np.ndarray
     label: np.ndarray
     label_words: list[str]
+    components: Mapping[Hashable, bool] | None = None
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    components: Mapping[Hashable, bool] | None = None
-    partial: Mapping[Hashable, tuple[Hashable, ...]] = field(default_factory=dict)
 
     @property
     def single(self) -> np.ndarray:
@@ -84,23 +81,6 @@ class EventColumn:
             return self.components.get(name, False)
         return _word(name) in NEVER
 
-    def _may_be(self, name: Hashable) -> np.ndarray:
-        """Rows without a name of their own that may have had an event, (n,)."""
-        codes = [len(self.names) + i for i, e in enumerate(self.partial.values()) if name in e]
-        return self.unknown | np.isin(self.label, codes)
-
-    def extend(self, names: tuple[Hashable, ...]) -> None:
-        """Add events that no row is known to have had."""
-        added = len(names) - len(self.names)
-        if added == 0:
-            return
-        before = len(self.names)
-        self.allowed = np.column_stack([self.allowed, *map(self._may_be, names[before:])])
-        self.label = np.where(self.label >= before, self.label + added, self.label)
-        words = [_known(name) for name in names[before:]]
-        self.label_words = [*self.label_words[:before], *words, *self.label_words[before:]]
-        self.names = names
-
 
 def counted(rows: np.ndarray) -> str:
     """How many rows are true, in words."""
@@ -112,15 +92,12 @@ def _word(name: Hashable) -> str:
     return str(name).strip().lower()
 
 
-def _known(name: Hashable) -> str:
-    return f"known: {name}"
-
-
 def read_events(
     data: pd.DataFrame,
     name: str | None,
     partial: Mapping[Hashable, Sequence[Hashable]] | None,
     components: Mapping[Hashable, bool] | None = None,
+    others: Iterable[Hashable] = (),
 ) -> EventColumn:
     """Read the column of the events, and say what is wrong with it.
 
@@ -131,6 +108,8 @@ def read_events(
     partial : mapping of code to events, or None
     components : mapping of event to bool, or None
         As of `EventColumn`.
+    others : iterable
+        Events that the column need not have.
 
     Raises
     ------
@@ -141,8 +120,8 @@ def read_events(
         raise SpecError("partial_events= needs event=, the column in which its codes stand")
     partial = partial_codes(partial)
     n = len(data)
-    alone = EventColumn(None, ("event",), np.ones((n, 1), bool), np.zeros(n, int), [""])
-    alone.components = components
+    one = np.ones((n, 1), bool), np.zeros(n, int)
+    alone = EventColumn(None, ("event",), *one, [""], components)
     if name is None:
         return alone
     if name not in data.columns:
@@ -155,15 +134,16 @@ def read_events(
     except TypeError:  # lists, for example
         alone.problems.append(f"The event column {name!r} holds values that are not names.")
         return alone
-    names = tuple(level for level in levels if level not in partial)
-    if not names:
+    own = [level for level in levels if level not in partial]
+    if not own:
         alone.problems.append(
             f"The event column {name!r} names no event; every value is missing"
             + (" or a code of several events." if levels else ".")
         )
         return alone
+    names = tuple(dict.fromkeys((*own, *(components or ()), *others)))
     column = _columns(name, names, data[name], partial, components)
-    _check_levels(column, data[name], levels, partial)
+    _check_levels(column, data[name], own, partial, [c for c in partial if c not in levels])
     return column
 
 
@@ -184,36 +164,31 @@ def _columns(
     place = {level: i for i, level in enumerate([*names, *codes])}
     found, levels = pd.factorize(values)
     # Missing is -1: the last place.
-    label = np.array([*(place[plain(v)] for v in levels), len(place)])[found]
+    label = np.array([*(place[plain(v)] for v in levels), len(names) + len(codes)])[found]
     may = [[e in partial[c] for e in names] for c in codes]
     allowed = np.vstack([np.eye(len(names)), *may, np.ones(len(names))]).astype(bool)
     # A code of no event of this model, reported as a problem, stands for any.
-    there = {*names, *(components or ())}
-    lost = [len(names) + i for i, c in enumerate(codes) if there.isdisjoint(partial[c])]
+    lost = [len(names) + i for i, c in enumerate(codes) if not any(may[i])]
     allowed[lost] = True
-    words = [_known(n) for n in names]
+    words = [f"known: {n}" for n in names]
     words += [f"{' or '.join(map(str, partial[c]))} (code {c})" for c in codes]
     words.append("unknown")
-    return EventColumn(
-        name, names, allowed[label], label, words, components=components, partial=partial
-    )
+    return EventColumn(name, names, allowed[label], label, words, components)
 
 
 def _check_levels(
     column: EventColumn,
     values: pd.Series,
-    levels: list[Hashable],
+    own: list[Hashable],
     partial: Mapping[Hashable, tuple[Hashable, ...]],
+    unused: Iterable[Hashable],
 ) -> None:
-    column.problems += _wrong_type(column, values)
-    column.problems += _wrong_names(column, values)
+    """Add what is wrong with the column's own events, and with the codes of several."""
+    column.problems += _wrong_type(column, values, own)
+    column.problems += _wrong_names(column, values, own)
     column.problems += _wrong_codes(column, partial)
-    column.notes += [
-        f"The code {code!r} of partial_events= stands in no row."
-        for code in partial
-        if code not in levels
-    ]
-    for k, name in enumerate(column.names):
+    column.notes += [f"The code {code!r} of partial_events= stands in no row." for code in unused]
+    for k, name in enumerate(own):
         if column.known(k).any():
             continue
         text = f"The event {name!r} is a category of {column.name!r} that no row has: "
@@ -229,28 +204,28 @@ def _check_levels(
             )
 
 
-def _wrong_type(column: EventColumn, values: pd.Series) -> Iterator[str]:
-    named = all(isinstance(n, str) for n in column.names)
+def _wrong_type(column: EventColumn, values: pd.Series, own: list[Hashable]) -> Iterator[str]:
+    named = all(isinstance(n, str) for n in own)
     if not (named or isinstance(values.dtype, pd.CategoricalDtype)):
-        example = {n: f"event{n}" for n in column.names[:3] if _word(n) not in CENSORED}
+        example = {n: f"event{n}" for n in own[:3] if _word(n) not in CENSORED}
         yield (
-            f"The event column {column.name!r} holds {values.dtype}: {list(column.names[:5])}; it "
+            f"The event column {column.name!r} holds {values.dtype}: {own[:5]}; it "
             "names the events, as strings or a Categorical, missing where the event is unknown. "
             f"Write data[{column.name!r}].map({example}), with names of yours; values that are not "
             "listed become missing."
         )
-    if len(column.names) >= MANY:
+    if len(own) >= MANY:
         yield (
-            f"The event column {column.name!r} has {len(column.names)} events, each of which would "
+            f"The event column {column.name!r} has {len(own)} events, each of which would "
             "be a component. Is it the right column?"
         )
 
 
-def _wrong_names(column: EventColumn, values: pd.Series) -> Iterator[str]:
+def _wrong_names(column: EventColumn, values: pd.Series, own: list[Hashable]) -> Iterator[str]:
     """Levels that mean no event, and levels that differ in writing only."""
     categories = isinstance(values.dtype, pd.CategoricalDtype)
     by_word: dict[str, list[Hashable]] = {}
-    for k, name in enumerate(column.names):
+    for k, name in enumerate(own):
         by_word.setdefault("".join(_word(name).split()), []).append(name)
         if column.means_censored(name):
             what = "that nothing happened" if _word(name) in CENSORED else "that it is unknown"
@@ -268,7 +243,7 @@ def _wrong_names(column: EventColumn, values: pd.Series) -> Iterator[str]:
 def _wrong_codes(
     column: EventColumn, partial: Mapping[Hashable, tuple[Hashable, ...]]
 ) -> Iterator[str]:
-    there = list(dict.fromkeys((*column.names, *(column.components or ()))))
+    there = list(column.names)
     for code, events in partial.items():
         unknown = [e for e in events if e not in there]
         if unknown:
