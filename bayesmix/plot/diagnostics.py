@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.classes import Posterior
-from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError
 from bayesmix.plot.picture import interactive, picture
 from bayesmix.plot.ranks import RANK_BINS, rank_counts
@@ -79,7 +78,11 @@ def diagnostics(
     >>> [ax.get_xlabel() for ax in axes]
     ['R-hat', 'effective sample size', 'draw', 'rank', 'draw', 'rank']
     """
-    _check(posterior, worst)
+    if posterior.method == "stacking":
+        raise FitError(
+            "stacked draws are not chains; draw diagnostics() of the posterior that was stacked, "
+            "and estimates() of this one"
+        )
     drawable = interactive(backend, ax)
     found = posterior.diagnostics()
     table = worst_first(found.table)
@@ -106,18 +109,6 @@ def diagnostics(
     if chains > 1:
         _legend(each[0, 1])
     return axes
-
-
-def _check(posterior: Any, worst: int) -> None:
-    if not is_posterior(posterior):
-        raise FitError(f"diagnostics() draws chains, and a {type(posterior).__name__} has none")
-    if posterior.method == "stacking":
-        raise FitError(
-            "stacked draws are not chains; draw diagnostics() of the posterior that was stacked, "
-            "and estimates() of this one"
-        )
-    if isinstance(worst, bool) or not isinstance(worst, (int, np.integer)) or worst < 0:
-        raise FitError(f"worst={worst!r} must be a whole number of zero or more")
 
 
 def worst_first(table: pd.DataFrame) -> pd.DataFrame:

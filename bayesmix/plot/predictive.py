@@ -94,9 +94,8 @@ def posterior_predictive(
     >>> ax.get_xlabel()
     'Patents'
     """
-    rng = generator(seed)
     interactive(backend, ax)  # refused before data sets are drawn
-    return _picture(of_model(fit, response, draws, rng), kind, ci, ax, backend)
+    return _picture(of_model(fit, response, draws, generator(seed)), kind, ci, ax, backend)
 
 
 @picture
@@ -155,9 +154,8 @@ def prior_predictive(
     >>> ax.get_title(loc="left").split(";")[0]
     '200 data sets drawn from the priors'
     """
-    rng = generator(seed)
     interactive(backend, ax)  # refused before data sets are drawn
-    return _picture(of_priors(spec, response, draws, rng), kind, ci, ax, backend)
+    return _picture(of_priors(spec, response, draws, generator(seed)), kind, ci, ax, backend)
 
 
 def _picture(

@@ -56,8 +56,6 @@ def selection(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['BIC: 3 components', 'ICL: 3 components', 'AIC: 4 components', 'chosen']
     """
-    if not hasattr(selected, "best") or not hasattr(selected, "table"):
-        raise FitError(f"selection() draws what select() gives, not a {type(selected).__name__}")
     wanted = [criteria] if isinstance(criteria, str) else list(criteria)
     unknown = [c for c in wanted if c not in KNOWN]
     if unknown or not wanted:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.classes import CompetingRisksFit, CompetingRisksPosterior
-from bayesmix.errors import FitError
 from bayesmix.formula.calls import time_name
 from bayesmix.formula.frames import levels_of
 from bayesmix.plot.bands import draw_over_steps, steps_handles
@@ -80,9 +79,6 @@ def states(
     >>> [ax.get_title() for ax in bmx.plot.states(fit, by="sex")]
     ['sex = F, n = 631', 'sex = M, n = 753']
     """
-    if not hasattr(fit, "aalen_johansen"):
-        msg = f"states() draws fits of CompetingRisks, not a {type(fit).__name__} of other models"
-        raise FitError(msg)
     drawable = interactive(backend, ax)
     table = fit.aalen_johansen(by=by, times=times, ci=ci)
     times_read = time_name(list(fit.numbers.spec.prepared.times))

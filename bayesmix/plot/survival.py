@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix._arguments.classes import PointFit, Posterior
-from bayesmix.errors import FitError
 from bayesmix.formula.calls import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
@@ -80,8 +79,6 @@ def survival(
     >>> bmx.plot.survival(fit, by="sex").get_ylabel()
     'probability of no event'
     """
-    if not hasattr(fit, "kaplan_meier"):
-        raise FitError(f"survival() draws fits of survival times, not a {type(fit).__name__}")
     table = _table(fit, by, times, response, ci)
     panel, legend = with_legend(ax)
     groups = _groups(table)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments import check_known
 from bayesmix.errors import FitError
 from bayesmix.likelihood import build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
@@ -56,8 +57,7 @@ def random_effects(fitted: Fitted, newdata: pd.DataFrame | None, by: str) -> pd.
     FitError
         If the model has none, or `by` is unknown.
     """
-    if by not in ("membership", "component"):
-        raise FitError(f"random_effects(by={by!r}) is unknown; use 'membership' or 'component'")
+    check_known(f"random_effects(by={by!r})", by, ("membership", "component"))
     spec, number = fitted.spec, effects_of(fitted.spec)
     block = spec.layout.blocks[number]
     rows, index, unit = rows_of(spec, newdata, number)

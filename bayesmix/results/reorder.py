@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def reorder(
             new[at] = at[np.argsort(values[at], kind="stable")]
         return fitted.reordered(new)
     names = list(layout.components)
-    new_names = list(order) if isinstance(order, Iterable) else []
+    new_names = list(order)
     if len(new_names) != len(names) or any(c not in new_names for c in names):
         raise FitError(f"order={order!r} must list the components {names} once each")
     new = np.array([names.index(c) for c in new_names])
