@@ -50,7 +50,7 @@ def kernel_log_likelihood(spec: MixtureSpec) -> tuple[Any, Any]:
             "likelihood='graph'"
         )
     theta = pt.vector("theta", shape=(spec.layout.size,), dtype="float64")
-    return theta, UnitLogLikelihood(_Kernel(arrange(problem)))(theta)
+    return theta, UnitSums(_Kernel(arrange(problem)))(theta)
 
 
 class _Kernel:
@@ -67,9 +67,11 @@ class _Kernel:
         self.__init__(data)  # type: ignore[misc]
 
 
-class UnitLogLikelihood(Op):
+class UnitSums(Op):
     """theta (D,) -> log-likelihood of every unit (U,).
 
+    With weights (U,) as well, the derivative (D,) of the weighted sum of these.
+
     Parameters
     ----------
     kernel : _Kernel
@@ -78,63 +80,44 @@ class UnitLogLikelihood(Op):
     def __init__(self, kernel: _Kernel) -> None:
         self.kernel = kernel
 
-    def make_node(self, theta: Any) -> Apply:
-        """Apply to theta."""
-        out = pt.vector(shape=(self.kernel.units.n_units,), dtype="float64")
-        return Apply(self, [pt.as_tensor(theta, dtype="float64")], [out])
+    def make_node(self, *given: Any) -> Apply:
+        """Apply to theta, or to theta and weights."""
+        units = self.kernel.units
+        size = units.n_units if len(given) == 1 else units.size
+        inputs = [pt.as_tensor(values, dtype="float64") for values in given]
+        return Apply(self, inputs, [pt.vector(shape=(size,), dtype="float64")])
 
     def perform(self, _node: Apply, inputs: list, output_storage: list) -> None:
         """Compute the value."""
-        output_storage[0][0] = self.kernel.units.log_likelihood(inputs[0])
+        units = self.kernel.units
+        output_storage[0][0] = (units.log_likelihood if len(inputs) == 1 else units.pull)(*inputs)
 
     def pullback(self, inputs: Any, _outputs: Any, cotangents: Any) -> list:
-        """Derivative of a weighted sum of the units' log-likelihoods."""
-        return [UnitSlope(self.kernel)(inputs[0], cotangents[0])]
+        """Derivative of a weighted sum of the units' log-likelihoods.
 
-
-class UnitSlope(Op):
-    """theta (D,), weights (U,) -> derivative (D,) of the weighted sum of log-likelihoods.
-
-    Parameters
-    ----------
-    kernel : _Kernel
-    """
-
-    def __init__(self, kernel: _Kernel) -> None:
-        self.kernel = kernel
-
-    def make_node(self, theta: Any, weights: Any) -> Apply:
-        """Apply to theta and weights."""
-        out = pt.vector(shape=(self.kernel.units.size,), dtype="float64")
-        given = [pt.as_tensor(values, dtype="float64") for values in (theta, weights)]
-        return Apply(self, given, [out])
-
-    def perform(self, _node: Apply, inputs: list, output_storage: list) -> None:
-        """Compute the value."""
-        output_storage[0][0] = self.kernel.units.pull(*inputs)
+        Raises
+        ------
+        NotImplementedError
+            For second derivatives.
+        """
+        if len(inputs) > 1:
+            raise NotImplementedError("second derivatives of the kernel are not available")
+        return [self(inputs[0], cotangents[0])]
 
 
 # Compiled functions hold addresses of this process, so PyTensor is given no key to keep them by.
 
 
-@numba_funcify.register(UnitLogLikelihood)
-def _value(op: UnitLogLikelihood, **_: Any) -> Any:
+@numba_funcify.register(UnitSums)
+def _compiled(op: UnitSums, node: Apply, **_: Any) -> Any:
     units = op.kernel.units
-    call, arguments, n_units = units.call, units.arguments.ctypes.data, units.n_units
+    call, arguments, size = units.call, units.arguments.ctypes.data, node.outputs[0].type.shape[0]
 
     @numba_njit
     def value(theta):  # type: ignore[no-untyped-def]
-        at, out = np.ascontiguousarray(theta), np.empty(n_units)
+        at, out = np.ascontiguousarray(theta), np.empty(size)
         call(arguments, at.ctypes.data, 0, out.ctypes.data)
         return out if len(at) > 0 else out[:0]  # `at` has to live until here
-
-    return value
-
-
-@numba_funcify.register(UnitSlope)
-def _slope(op: UnitSlope, **_: Any) -> Any:
-    units = op.kernel.units
-    call, arguments, size = units.call, units.arguments.ctypes.data, units.size
 
     @numba_njit
     def slope(theta, weights):  # type: ignore[no-untyped-def]
@@ -142,4 +125,4 @@ def _slope(op: UnitSlope, **_: Any) -> Any:
         call(arguments, at.ctypes.data, given.ctypes.data, out.ctypes.data)
         return out if len(at) + len(given) > 0 else out[:0]  # they have to live until here
 
-    return slope
+    return value if len(node.inputs) == 1 else slope
