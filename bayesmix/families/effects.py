@@ -45,12 +45,6 @@ def root(values: Sequence[Any], q: int, *, proportional: bool) -> Square:
     return out
 
 
-def covariance_of(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
-    """Covariance matrices (..., q, q) from parameters (..., q (q + 1) / 2), natural scale."""
-    u = root_matrices(values, q, proportional=proportional)
-    return u @ np.swapaxes(u, -1, -2)
-
-
 def root_matrices(values: np.ndarray, q: int, *, proportional: bool) -> np.ndarray:
     """The same as `root`, as matrices (..., q, q)."""
     rows = root(list(np.moveaxis(values, -1, 0)), q, proportional=proportional)
