@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 
 BY_DRAW = ("theta", "raw", "log_density")
+# What is kept of a sampler's statistics.
+STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.model import MixtureSpec
 from bayesmix.model.data import NamedData, named_data, to_rows
 from bayesmix.posterior.dataset import dataset
-from bayesmix.posterior.drawn import Drawn, draws_dataset, log_prior_dataset
+from bayesmix.posterior.drawn import STATS, Drawn, draws_dataset, log_prior_dataset
 from bayesmix.posterior.predict import simulate
 from bayesmix.priors import sample_prior
 from bayesmix.results.simulation import columns_of
@@ -68,8 +68,7 @@ def to_tree(drawn: Drawn, *, predictive: int, seed: int, by: str = "unit") -> xr
 
 
 def _stats(drawn: Drawn) -> xr.Dataset:
-    known = {"diverging", "depth", "n_steps", "energy", "tree_depth", "step_size"}
-    kept = {n: v for n, v in drawn.stats.items() if n in known}
+    kept = {n: v for n, v in drawn.stats.items() if n in STATS}
     variables: dict[str, Any] = {n: (("chain", "draw"), v) for n, v in kept.items()}
     variables["lp"] = (("chain", "draw"), drawn.log_density)
     return dataset(variables, {})

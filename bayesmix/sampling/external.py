@@ -10,13 +10,11 @@ from bayesmix._arguments import generator
 from bayesmix.errors import SpecError, warn
 from bayesmix.likelihood import build_problem, log_likelihood
 from bayesmix.model import MixtureSpec
-from bayesmix.posterior.drawn import Drawn, draws_dataset
+from bayesmix.posterior.drawn import STATS, Drawn, draws_dataset
 from bayesmix.priors import Penalty, PriorModel, resolve, with_smooths
 from bayesmix.pymc_model import draws_to_theta, initial_point
 from bayesmix.sampling import Chains
 from bayesmix.sampling.posterior import LaplaceOptions, begin, chain_diagnosis
-
-STATS = ("diverging", "depth", "n_steps", "energy", "tree_depth", "step_size")
 
 
 def starting_values(spec: MixtureSpec, priors: Any, seed: Any) -> dict[str, np.ndarray]:

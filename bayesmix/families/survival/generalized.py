@@ -11,6 +11,7 @@ from scipy import special
 from bayesmix import arrays as xp
 from bayesmix.arrays.generalized_f import log_ratio
 from bayesmix.arrays.generalized_f import quantile as standard_quantile
+from bayesmix.arrays.generalized_f.series import inverse_shapes
 from bayesmix.families.links import Link, Linked, at_values, get_link
 from bayesmix.families.survival.base import Instant, Survival, contributions
 from bayesmix.families.survival.start import Guess, guess
@@ -135,10 +136,8 @@ def log_moment(power: np.ndarray, Q: np.ndarray, P: np.ndarray | None) -> np.nda
 
 def two_shapes(Q: np.ndarray, P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """s1 and s2 of the generalized F distribution, without cancellation."""
-    Q, P = np.asarray(Q, dtype=float), np.asarray(P, dtype=float)
-    d = np.sqrt(Q * Q + 2 * P)
-    small, large = 2 / (d * (d + np.abs(Q))), (d + np.abs(Q)) / (d * P)
-    return np.where(Q >= 0, small, large), np.where(Q >= 0, large, small)
+    lower, upper = inverse_shapes(np.asarray(Q, dtype=float), np.asarray(P, dtype=float))
+    return 1 / lower, 1 / upper
 
 
 def log_gamma_draw(rng: np.random.Generator, shape: np.ndarray) -> np.ndarray:
