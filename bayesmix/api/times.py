@@ -15,7 +15,6 @@ from bayesmix.survival.intervals import (
     Estimator,
     known_options,
     numbers,
-    one_number,
     response_place,
 )
 from bayesmix.survival.mixed import times_table
@@ -268,7 +267,7 @@ class TimeQuantities(Result):
         >>> found["estimate"].round(2).tolist()
         [6.58]
         """
-        limit = one_number("tau", tau, low=0.0)
+        limit = float(numbers("tau", tau, low=0.0)[0])
         return times_table(
             self.source, "restricted_mean_time", newdata, by, response, options, limit, among
         )

@@ -25,7 +25,7 @@ from bayesmix.formula.encoders import (
     encode,
     evaluated,
 )
-from bayesmix.formula.frames import check_columns, check_data, check_finite, row_values
+from bayesmix.formula.frames import check_columns, check_finite, row_values
 from bayesmix.formula.parser import ParsedFormula
 from bayesmix.formula.scope import Scope
 from bayesmix.formula.splines import Spline
@@ -154,7 +154,6 @@ def build_design(
     ------
     DataError, FormulaError
     """
-    check_data(data)
     right = formula.right
     refuse_unknown((*right.atoms, *right.offsets), data, scope)
     constants = Constants() if constants is None else constants

@@ -201,6 +201,10 @@ class Units:
     first: np.ndarray
     grouped: bool
 
+    def by_row(self, values: np.ndarray | None) -> np.ndarray | None:
+        """Values (n_units,) of the units, for each of their rows (n,); none of none."""
+        return None if values is None else values[self.codes]
+
     def sums(self, by_row: np.ndarray) -> np.ndarray:
         """Sums of values (n, ...) over the rows of each unit, (n_units, ...)."""
         total = np.zeros((len(self.first), *by_row.shape[1:]))

@@ -11,8 +11,6 @@ from bayesmix.formula.algebra import RightSide, read_right_side
 from bayesmix.formula.expressions import Expression, read_expression
 from bayesmix.formula.tokens import Token, parts, tokenize
 
-ROLES = ("formula", "fixed", "nested", "concomitant", "ancillary", "random")
-
 
 @dataclass(frozen=True)
 class ParsedFormula:
@@ -62,6 +60,7 @@ class RandomTerms:
     cluster: str
 
 
+@lru_cache(maxsize=256)
 def parse_formula(text: str, role: str) -> ParsedFormula:
     """Read a formula.
 
@@ -87,23 +86,8 @@ def parse_formula(text: str, role: str) -> ParsedFormula:
     >>> parsed.response, parsed.functions, parsed.offsets, parsed.group
     ('p(Deaths, Total)', ('log', 'p'), ('z',), 'Center')
     """
-    if role not in ROLES:
-        raise ValueError(f"role={role!r} is not one of {ROLES}")
-    if not isinstance(text, str):
-        raise FormulaError(
-            f"The {_called(role)} is a {type(text).__name__}; write it as text, such as "
-            + ("'y ~ x'." if role == "formula" else "'~ x'.")
-        )
-    return _parse(text, role)
-
-
-def _called(role: str) -> str:
-    return role if role == "formula" else f"{role} formula"
-
-
-@lru_cache(maxsize=256)
-def _parse(text: str, role: str) -> ParsedFormula:
-    label = f"The {_called(role)} {text!r:.200}"
+    called = role if role == "formula" else f"{role} formula"
+    label = f"The {called} {text!r:.200}"
     tokens = tokenize(text, label)
     if not tokens:
         raise FormulaError(f"{label} is empty. Write '~ 1' for an intercept alone, '~ 0' for none.")
@@ -172,7 +156,7 @@ def _effects(
             f"{label}: random effects are a summand (terms | id) with one column after '|', as in "
             "'y ~ time + (1 + time | id)'."
         )
-    inner = _parse("~ " + text[terms[0].start : terms[-1].end], "random")
+    inner = parse_formula("~ " + text[terms[0].start : terms[-1].end], "random")
     if inner.offsets or inner.group:
         raise FormulaError(f"{label}: an offset has no random effect. Take it out of (... | id).")
     if not left and right and right[0].text == "+":

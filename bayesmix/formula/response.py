@@ -14,7 +14,7 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.binding import evaluate
 from bayesmix.formula.calls import Call, call_of, taken_apart
 from bayesmix.formula.expressions import read_text
-from bayesmix.formula.frames import check_data, first_rows
+from bayesmix.formula.frames import first_rows
 from bayesmix.formula.levels import read_levels
 from bayesmix.formula.limits import CENSORED, TRUNCATED, Limits
 from bayesmix.formula.parser import ParsedFormula
@@ -190,7 +190,6 @@ def read_response(
     FormulaError
         Where the formula has no response, or ``surv(...)`` has a form of its own.
     """
-    check_data(data)
     text = formula.response
     if text is None:
         raise FormulaError("The formula has no response. Write it on the left, as in 'y ~ x'.")
@@ -254,7 +253,6 @@ def read_observed(
     DataError
         As there, or if the response is missing in every row.
     """
-    check_data(data)
     there = observed_rows(formula, data)
     if there.all():
         return read_response(formula, data, scope, levels=levels, partly=True)

@@ -36,7 +36,7 @@ def assemble(prepared: Prepared, k: int) -> MixtureSpec:
     if k > n_units:
         what = "groups" if prepared.units.grouped else "rows"
         raise SpecError(f"k={k} components are more than the {n_units} {what}; use a smaller k")
-    weight = prepared.row_weight
+    weight = prepared.units.by_row(prepared.weight)
     components = component_names(prepared, k)
     several = len(prepared.parts) > 1
     plans = [

@@ -13,11 +13,7 @@ from bayesmix.errors import DataError, FormulaError, SpecError
 from bayesmix.families import resolve
 from bayesmix.formula.calls import is_surv, taken_apart
 from bayesmix.formula.design import Design
-from bayesmix.formula.frames import (
-    check_columns,
-    check_data,
-    first_rows,
-)
+from bayesmix.formula.frames import check_columns, first_rows
 from bayesmix.formula.parser import ParsedFormula, parse_formula
 from bayesmix.formula.response import (
     Response,
@@ -82,7 +78,6 @@ def event_components(
     DataError, SpecError
         With what was given, what is allowed and what to do.
     """
-    check_data(data)
     check_columns(data, [event, *([] if weights is None else [weights])])
     partial = partial_codes(partial_events)
     return _components(data[event], event, family, partial), partial

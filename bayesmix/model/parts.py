@@ -261,11 +261,6 @@ class Prepared:
         return self.table.index
 
     @property
-    def row_weight(self) -> np.ndarray | None:
-        """The case weight of each row, (n,)."""
-        return None if self.weight is None else self.weight[self.units.codes]
-
-    @property
     def na_action(self) -> str:
         """How missing values were treated: "fiml", "drop" where that left out rows, or "error"."""
         return "fiml" if self.fiml else "drop" if self.n_dropped else "error"

@@ -137,7 +137,7 @@ def evaluated(
     units = build_units(kept, group)
     weight = None if weights is None else case_weights(kept, weights, units)
     constants = Constants(weights, stream, known or ())
-    counts = None if weight is None or known is None else weight[units.codes]
+    counts = None if known is None else units.by_row(weight)
     counted = Counted(kept, units, counts, scope, na_action == "fiml", constants)
     prepared = Prepared(
         read(counted),

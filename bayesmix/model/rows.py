@@ -177,7 +177,7 @@ class Rows:
     @property
     def counts(self) -> np.ndarray | None:
         """The case weights of the rows, (n,); None where there are none."""
-        return None if self.weight is None else self.weight[self.units.codes]
+        return self.units.by_row(self.weight)
 
     @property
     def row_weights(self) -> np.ndarray:

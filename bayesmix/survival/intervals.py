@@ -304,14 +304,6 @@ def numbers(
     return values
 
 
-def one_number(name: str, given: Any, *, low: float) -> float:
-    """A single number above low."""
-    values = numbers(name, given, low=low)
-    if len(values) > 1:
-        raise FitError(f"{name}={shown(given)} must be one number; call once for each")
-    return float(values[0])
-
-
 @door(error=FitError, title="")
 def spent_by_row(
     spent: float | str | None, newdata: pd.DataFrame | None, n: int

@@ -479,7 +479,6 @@ def test_refused(text, error, message):
 )
 def test_data_refused(data, message):
     for use in (
-        lambda: design("~ x", data),
         lambda: check_columns(data, ["x"]),
         lambda: select_rows(data, ["x"], "drop"),
     ):

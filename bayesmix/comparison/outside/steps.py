@@ -43,13 +43,14 @@ def relate(fitted: Fitted, formula: str, data: pd.DataFrame | None, scope: Scope
     table = _table(fitted, data)
     _complete(table, parsed.names)
     scope = scope.restrict([*parsed.names, *parsed.functions])
-    counted = Counted(table, spec.prepared.units, spec.prepared.row_weight, scope)
+    units = spec.prepared.units
+    counted = Counted(table, units, units.by_row(spec.prepared.weight), scope)
     design = concomitant_design(parsed, counted)
     columns = tuple(dict.fromkeys([*spec.prepared.columns, *parsed.names]))
     columns = tuple(name for name in columns if name in table.columns)
     changed = replace(spec.prepared, concomitant=design, columns=columns, table=table)
     whole = assemble(changed, spec.k)
-    z = design.matrix[spec.prepared.units.first]
+    z = design.matrix[units.first]
     at = whole.layout.alpha[whole.layout.alpha >= 0]
     inverse = np.linalg.inv(np.linalg.qr(z)[1] / np.sqrt(len(z)))
     basis = linalg.block_diag(*[inverse] * (spec.k - 1))
