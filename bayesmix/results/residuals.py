@@ -143,12 +143,14 @@ def _saturated(at: At) -> np.ndarray:
                     f"residuals(kind='deviance'): the location of the {family.name} family is not "
                     "its mean; use 'pearson' or 'quantile'"
                 )
+        # Under its first link a mean is whatever a response may be, also below zero.
+        free = family.with_link(family.links[0]) if family.links else family
         with np.errstate(divide="ignore"):
             etas = tuple(
                 np.broadcast_to(p.link.forward(np.asarray(values[p.name], float)), y.shape)
-                for p in family.parameters
+                for p in free.parameters
             )
-        out[:, s] = family.log_density(at.data.observed[key], etas)
+        out[:, s] = free.log_density(at.data.observed[key], etas)
     return out
 
 

@@ -246,6 +246,15 @@ def test_deviance_residuals_are_those_of_statsmodels(name):
     np.testing.assert_allclose(ours, theirs.resid_deviance * spread, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("link", ["log", "inverse"])
+def test_deviance_residuals_of_responses_that_no_mean_reaches(link):
+    y = np.append(np.random.default_rng(7).normal(1.0, 0.8, 40), [-1.5, 0.0])
+    data = pd.DataFrame({"y": y})
+    fit = bmx.Mixture("y ~ 1", data, bmx.family("gaussian", link=link), k=1).fit()
+    ours = fit.residuals("deviance")[1]
+    np.testing.assert_allclose(ours, (y - y.mean()) / y.std(), rtol=1e-5, atol=1e-6)
+
+
 def test_what_cannot_be_asked():
     data = bmx.load_data("fabricfault")
     fit = bmx.Mixture("Faults ~ 1", data, "poisson", 2).fit(seed=1)
