@@ -290,25 +290,16 @@ def _coded(table: Any) -> Any:
     for place, entry in enumerate(table.schema):
         texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
         if any(is_text(entry.type) for is_text in texts):
-            column = table.column(place).cast(pa.large_string()).dictionary_encode()
-            column = _sorted_levels(column)
-            table = table.set_column(place, entry.name, column)
+            table = table.set_column(place, entry.name, _as_codes(table.column(place)))
     return table.unify_dictionaries()
 
 
-def _sorted_levels(column: Any) -> Any:
-    """A coded column whose levels stand in their order, as those of text do."""
+def _as_codes(column: Any) -> Any:
+    """A column of text as codes, whose levels stand in their order."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if column.num_chunks == 0:
-        return column
-    column = column.unify_dictionaries()
-    levels = column.chunk(0).dictionary
-    order = pc.array_sort_indices(levels)
-    rank = pa.array(np.argsort(order.to_numpy()), pa.int32())
-    parts = [
-        pa.DictionaryArray.from_arrays(rank.take(chunk.indices), levels.take(order))
-        for chunk in column.chunks
-    ]
-    return pa.chunked_array(parts)
+    coded = column.cast(pa.large_string()).dictionary_encode().unify_dictionaries().combine_chunks()
+    order = pc.array_sort_indices(coded.dictionary)
+    rank = pa.array(np.argsort(order), pa.int32())
+    return pa.DictionaryArray.from_arrays(rank.take(coded.indices), coded.dictionary.take(order))
