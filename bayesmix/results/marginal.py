@@ -35,14 +35,8 @@ Array = Any
 
 def survival(times: EventTimes, t: np.ndarray) -> np.ndarray:
     """Probability to be without the event at times t, (T,), from the origin: (D, n, T, 1 + S)."""
-    alive = np.exp(on_grid(times, time_of.log_survival, t - by_row(times.spent)))
-    if times.share is None:
-        total = np.einsum("dnts,dns->dnt", alive, times.weights)[..., None]
-        return np.minimum(np.concatenate([total, alive], axis=-1), 1.0)
-    share = times.share / times.share.sum()
-    total = np.einsum("dnts,dns->dt", alive, times.weights * share[:, None])[..., None]
-    each = np.einsum("dnts,n->dts", alive, share)
-    return np.minimum(np.concatenate([total, each], axis=-1), 1.0)[:, None]
+    alive = on_grid(times, time_of.log_survival, t - by_row(times.spent))
+    return np.minimum(np.exp(_log_all(times, alive)), 1.0)
 
 
 def hazard(times: EventTimes, t: np.ndarray) -> np.ndarray:
