@@ -13,13 +13,13 @@ import pandas as pd
 from bayesmix import storage
 from bayesmix._arguments import Hinted, door
 from bayesmix.errors import FitError
+from bayesmix.model import MixtureSpec
 from bayesmix.model.kinds import Kind
 from bayesmix.model.smooth import unsmoothed
 from bayesmix.results.uncertainty import Source
 from bayesmix.survival.mixed import cured_fraction
 
 if TYPE_CHECKING:
-    from bayesmix.model import MixtureSpec
     from bayesmix.posterior.drawn import Drawn
     from bayesmix.results.fitted import Fitted
 
@@ -39,9 +39,10 @@ class Modelled(Hinted, ABC):
     _kind: ClassVar[str] = "model"
 
     @property
-    @abstractmethod
     def _specification(self) -> MixtureSpec:
         """The model's specification."""
+        value, _ = self._content
+        return value if isinstance(value, MixtureSpec) else value.spec
 
     @property
     @abstractmethod

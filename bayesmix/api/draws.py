@@ -12,7 +12,6 @@ from bayesmix.api.times import TimeQuantities
 from bayesmix.comparison.checks import predictive_check
 from bayesmix.comparison.evidence import Evidence, bridge_evidence
 from bayesmix.errors import FitError
-from bayesmix.model import MixtureSpec
 from bayesmix.posterior import tables
 from bayesmix.posterior.diagnostics import Diagnosis
 from bayesmix.posterior.drawn import Drawn
@@ -39,10 +38,6 @@ class Draws(TimeQuantities):
 
     _kind: ClassVar[str] = "posterior"
     _drawn: Drawn
-
-    @property
-    def _specification(self) -> MixtureSpec:
-        return self._drawn.spec
 
     @property
     def source(self) -> Source:

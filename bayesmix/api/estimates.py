@@ -12,7 +12,6 @@ from bayesmix._arguments import door
 from bayesmix.api.times import TimeQuantities
 from bayesmix.comparison import Wald, wald
 from bayesmix.errors import FitError
-from bayesmix.model import MixtureSpec
 from bayesmix.results import tables
 from bayesmix.results.covariance import covariance, covariance_frame
 from bayesmix.results.fitted import Fitted
@@ -28,10 +27,6 @@ class Estimates(TimeQuantities):
 
     _kind: ClassVar[str] = "point"
     _fitted: Fitted
-
-    @property
-    def _specification(self) -> MixtureSpec:
-        return self._fitted.spec
 
     @property
     def source(self) -> Source:

@@ -57,10 +57,6 @@ class Model(Modelled, Described):
         return new
 
     @property
-    def _specification(self) -> MixtureSpec:
-        return self._spec
-
-    @property
     def _content(self) -> tuple[MixtureSpec, Any]:
         return self._spec, self._priors
 
