@@ -18,7 +18,6 @@ from bayesmix.cli.output import (
     fit_json,
     keep_files,
     make_folder,
-    records,
     write_fit,
     write_json,
     write_table,
@@ -42,7 +41,7 @@ def fit(given: argparse.Namespace) -> None:
     made, selection = modelling.fit(given, inputs["spec"])
     out, command = given.out, shlex.join(["bayesmix", *given.argv])
     files = [] if out is None else write_fit(out, made, selection, command)
-    table = {} if selection is None else {"selection": records(selection.table)}
+    table = {} if selection is None else {"selection": selection.table.to_dict("records")}
     texts = [] if selection is None else [_chosen(given, selection)]
     _answer(
         given,
@@ -60,7 +59,7 @@ def select(given: argparse.Namespace) -> None:
     for file in files:
         selection.table.to_csv(file, index=False)
     best = {by: selection.best(by).k_requested for by in ("bic", "bic_units", "aic", "icl")}
-    found = {"selection": records(selection.table), "best": best}
+    found = {"selection": selection.table.to_dict("records"), "best": best}
     text = _chosen(given, selection)
     _answer(
         given,
@@ -137,7 +136,7 @@ def predict(given: argparse.Namespace) -> None:
     rows = given.data and read_table(given.data, given.sep, given.levels or [], given.decimal)
     table = prediction(fit, rows, given)
     if given.json:
-        write_json({"command": "predict", "predictions": records(table)})
+        write_json({"command": "predict", "predictions": table.to_dict("records")})
     elif given.out is None:
         table.to_csv(sys.stdout, index=False)
     if given.out is not None:
@@ -205,7 +204,7 @@ def data(given: argparse.Namespace) -> None:
         if given.csv:
             raise SpecError("--csv writes one dataset: give its name; bayesmix data lists them")
         table = bmx.list_data()
-        _answer(given, lambda: {"datasets": records(table)}, lambda: list_text(width))
+        _answer(given, lambda: {"datasets": table.to_dict("records")}, lambda: list_text(width))
         return
     frame = bmx.load_data(given.name)
     if given.csv:

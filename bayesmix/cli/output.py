@@ -62,12 +62,6 @@ def write_table(table: pd.DataFrame, file: Path) -> None:
         raise DataError(msg)
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The lines of a table."""
-    names = [str(name) for name in table]
-    return [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)]
-
-
 def fit_json(fit: Any) -> dict[str, Any]:
     """A fit: how it ended, its criteria and its summary."""
     names = ("method", "k", "df", "n_obs", "n_units", "n_dropped")
@@ -79,7 +73,7 @@ def fit_json(fit: Any) -> dict[str, Any]:
         more = ("status", "converged", "iterations", "loglik", "aic", "bic", "bic_units", "icl")
         out |= {name: getattr(fit, name) for name in more}
         out |= {"agreeing_starts": fit.starts.attrs["agreeing"]}
-    return out | {"warnings": fit_warnings(fit), "summary": records(fit.summary())}
+    return out | {"warnings": fit_warnings(fit), "summary": fit.summary().to_dict("records")}
 
 
 def keep_files(files: Iterable[Path | None], force: bool) -> None:
