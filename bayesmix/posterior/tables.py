@@ -13,6 +13,7 @@ from bayesmix.likelihood import Problem
 from bayesmix.posterior.diagnostics import convergence_table
 from bayesmix.posterior.drawn import Drawn
 from bayesmix.posterior.pointwise import mean_membership
+from bayesmix.results.fitted import placed
 from bayesmix.results.tables import (
     KEYS,
     component_index,
@@ -109,6 +110,8 @@ def membership(
     def values(problem: Problem | None) -> np.ndarray:
         theta = drawn.thinned(MOST_DRAWS)
         both = mean_membership(drawn.problem if problem is None else problem, theta)
+        if problem is not None:
+            placed(problem.spec.rows.units, both[0])
         return np.stack(both, axis=-1).reshape(len(both[0]), -1) if uncertainty else both[0]
 
     return units_table(spec, newdata, values, columns, rows=rows)

@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix._arguments import plain
+from bayesmix.errors import DataError
 from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.likelihood.blocks import by_block
 from bayesmix.likelihood.engine import threads, unit_sums
 from bayesmix.model import MixtureSpec
 from bayesmix.model.params import permute, to_dataset
 from bayesmix.model.standard import standardise
+from bayesmix.model.units import Units
 from bayesmix.priors import Penalty, log_prior, within
 from bayesmix.results.smooths import Bending, bending
 
@@ -213,6 +216,25 @@ class Fitted:
     def reordered(self, order: np.ndarray) -> Fitted:
         """The same fit with its components in another order."""
         return replace(self, theta=permute(self.spec.layout, self.theta, order))
+
+
+def placed(units: Units, shares: np.ndarray) -> np.ndarray:
+    """Memberships (U, S) of new units, each of which some component has to give.
+
+    Raises
+    ------
+    DataError
+        If every component's density of a unit is zero to rounding.
+    """
+    lost = np.flatnonzero(shares.sum(-1) < 1 - 1e-6)
+    if len(lost):
+        what = units.name if units.grouped else "row"
+        raise DataError(
+            f"every component's density is zero to rounding at {len(lost)} of {len(shares)} units, "
+            f"such as {what} = {plain(units.index[lost[0]])!r}, so they have no membership; are "
+            "their responses in the unit of the model's data? Correct them or leave them out"
+        )
+    return shares
 
 
 def _log_top(block: Problem, _: np.ndarray, resp: np.ndarray) -> tuple[float]:

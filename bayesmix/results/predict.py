@@ -15,7 +15,7 @@ from bayesmix.likelihood import Problem, build_problem, unit_terms
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.results.at import responses
 from bayesmix.results.conditional import shifts
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, placed
 from bayesmix.results.means import Cell, cells_of, linear_cells, mean_cells, mean_scale, row_weights
 from bayesmix.results.tables import component_index
 from bayesmix.results.uncertainty import Source, estimates
@@ -135,7 +135,7 @@ class Prediction:
         weights = (
             row_weights(spec, theta, rows)
             if self.problem is None
-            else unit_terms(self.problem, theta)[1][rows.units.codes]
+            else placed(rows.units, unit_terms(self.problem, theta)[1])[rows.units.codes]
         )
         return np.where(weights > 0, weights * values, 0.0).sum(-1, keepdims=True)
 

@@ -24,7 +24,7 @@ from bayesmix.model.params import (
     term_name,
 )
 from bayesmix.results.covariance import Covariance, covariance
-from bayesmix.results.fitted import Fitted
+from bayesmix.results.fitted import Fitted, placed
 from bayesmix.results.uncertainty import SCALES
 
 
@@ -320,8 +320,9 @@ def membership(fitted: Fitted, newdata: pd.DataFrame | None, *, rows: bool) -> p
     """P(component | data), units by components, or repeated by row."""
 
     def values(problem: Problem | None) -> np.ndarray:
-        terms = fitted.unit_terms if problem is None else unit_terms(problem, fitted.theta)
-        return terms[1]
+        if problem is None:
+            return fitted.unit_terms[1]
+        return placed(problem.spec.rows.units, unit_terms(problem, fitted.theta)[1])
 
     return units_table(fitted.spec, newdata, values, component_index(fitted.spec), rows=rows)
 

@@ -61,3 +61,18 @@ def test_the_table_of_a_selection():
     assert "of 20 starts" in table.loc[4, "flags"]
     assert max(map(len, repr(selection).splitlines())) <= 80
     assert "k = 4: " in repr(selection)
+
+
+@pytest.mark.parametrize("method", ["em", "laplace"])
+def test_units_beyond_every_density_have_no_membership(method):
+    rng = np.random.default_rng(3)
+    time = rng.weibull(2, 200) * np.where(rng.random(200) < 0.5, 3, 10)
+    data = pd.DataFrame({"years": time, "died": 1})
+    found = bmx.Mixture("surv(years, died) ~ 1", data, "gompertz", k=2).fit(method, seed=1)
+    far = pd.DataFrame({"years": [5.0, 1e6], "died": 1}, index=["near", "far"])  # in minutes
+    np.testing.assert_allclose(found.membership(far[:1]).sum(axis=1), 1.0)
+    for call in (found.membership, found.clusters):
+        with pytest.raises(bmx.DataError, match=r"1 of 2 units, such as row = 'far'.* unit of"):
+            call(far)
+    with pytest.raises(bmx.DataError, match="1 of 2 units"):
+        found.predict(far, by="membership")
