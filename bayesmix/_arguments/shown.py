@@ -11,10 +11,16 @@ LONGEST = 80
 def type_name(value: Any) -> str:
     """What a value is, in a word or two."""
     kind = type(value)
-    if isinstance(value, float) and not math.isfinite(value):
+    if _is_infinite(value):
         return "not finite"
+    if isinstance(value, (list, tuple)) and any(map(_is_infinite, value)):
+        return "not finite throughout"
     plain = {"NoneType": "None", "str": "a text", "bool": "a truth value"}
     return plain.get(kind.__name__, f"of type {kind.__name__}")
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def shown(value: Any) -> str:

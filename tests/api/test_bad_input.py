@@ -951,3 +951,10 @@ def test_what_only_looks_wrong_is_accepted():
 def test_labels_that_became_floats_are_integers():
     known = change(label=np.where(np.arange(24) < 3, 1.0, np.nan))
     assert [type(c) for c in model(data=known, labels="label").components] == [int, int]
+
+
+@pytest.mark.parametrize("times", [[1.0, np.nan], (np.inf,)])
+def test_a_list_that_is_not_finite_is_called_so(times):
+    fit = bmx.Mixture("surv(t) ~ 1", pd.DataFrame({"t": [1.0, 2, 4]}), "exponential", k=1).fit()
+    with pytest.raises(bmx.FitError, match=r"is not finite throughout; .* a list of numbers"):
+        fit.survival(times)
