@@ -20,10 +20,13 @@ def linear_predictors(
 ) -> tuple[np.ndarray, ...]:
     """Linear predictors of a family's m components, each (R, m, n) or (R, m, 1)."""
     etas = []
+    matrix = arrays.matrix[rows]
+    if group.family.normal is not None and arrays.alike:  # normal columns read one number for all
+        matrix = matrix[:1]
     for slot in group.slots:
         eta = slot.coefficients(theta)
         if not slot.constant:
-            eta = eta @ arrays.matrix[rows].T
+            eta = eta @ matrix.T
         if slot.located and arrays.offset is not None:
             eta = eta + offset_of(arrays, group, rows)
         etas.append(eta)
@@ -97,11 +100,13 @@ def join(
         terms = np.where(allowed[chunk.units].T, terms, -np.inf)
     top = terms.max(1, keepdims=True)
     safe = np.where(top == -np.inf, 0.0, top)
-    shifted = np.exp(terms - safe)
-    total = shifted.sum(1, keepdims=True)
+    terms -= safe
+    share = np.exp(terms, out=terms)
+    total = share.sum(1, keepdims=True)
     with np.errstate(divide="ignore"):
         loglik = (safe + np.log(total))[:, 0]
-    return loglik, shifted / np.where(total > 0, total, 1.0)
+    share /= np.where(total > 0, total, 1.0)
+    return loglik, share
 
 
 def log_weights(problem: Problem, theta: np.ndarray, chunk: Chunk) -> np.ndarray:
@@ -121,7 +126,7 @@ def weighted_sum(problem: Problem, values: np.ndarray, chunk: Chunk) -> np.ndarr
 def log_likelihood(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """Log-likelihood of shape (R,), without priors."""
     out = np.zeros(len(theta))
-    for chunk in chunks(problem, len(theta) * problem.spec.k):
+    for chunk in chunks(problem, len(theta) * problem.densities):
         loglik, _ = unit_likelihood(problem, theta, log_weights(problem, theta, chunk), chunk)
         out += weighted_sum(problem, loglik, chunk)
     return out
@@ -162,7 +167,7 @@ def units(
     # Starts and rows together fill a work array that stays in the cache.
     size = max(1, BLOCK // (k * min(problem.n_rows, 4096)))
     for few in (slice(a, a + size) for a in range(0, len(theta), size)):
-        for chunk in chunks(problem, len(theta[few]) * k):
+        for chunk in chunks(problem, len(theta[few]) * problem.densities):
             log_pi = log_weights(problem, theta[few], chunk)
             loglik[few, chunk.units], own = unit_likelihood(problem, theta[few], log_pi, chunk)
             if shares:

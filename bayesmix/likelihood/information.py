@@ -25,7 +25,7 @@ from bayesmix.model import MixtureSpec
 
 # A membership above which a unit is one component's, and a share of others that is most.
 CLEAR = 1 - 1e-12
-MOST_OPEN = 0.9
+MOST_OPEN = 0.5
 
 
 class Information(NamedTuple):
@@ -117,15 +117,18 @@ def _joint_information(
     # Units that belong to one component miss no information: their products cancel.
     open_ = np.flatnonzero((resp.max(1) < CLEAR).any(0))
     some: Any = slice(None) if len(open_) > MOST_OPEN * n_units else open_
-    share = np.sqrt(r[:, :, None, some])
+    root = None if weight is None else np.sqrt(weight[some])
     for s in range(spec.k):
         at, g = _component_scores(problem, pieces, s, theta, z, chunk)
         if not len(at):
             continue
-        mean[:, at] += g * resp[:, s, None]
-        own = g[..., some] * share[:, s]
+        share = resp[:, s, None]
+        for j, scores in zip(at, np.moveaxis(g * share, 1, 0), strict=True):
+            mean[:, j] += scores
+        own = g[..., some] * np.sqrt(share[..., some])
+        own = own if root is None else own * root
         matrix[:, at[:, None], at] -= own @ np.swapaxes(own, 1, 2)
-    left = mean[..., some] if weight is None else mean[..., some] * np.sqrt(weight[some])
+    left = mean[..., some] if root is None else mean[..., some] * root
     matrix += left @ np.swapaxes(left, 1, 2)
     alpha_score, alpha_info = spec.weights.score_information(resp, log_pi, z, weight)
     scatter_alpha(spec, alpha_score, alpha_info, np.zeros((n_starts, size)), matrix)

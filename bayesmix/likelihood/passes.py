@@ -190,7 +190,7 @@ def em_pass(
         {},
     )
     normals: dict[tuple[int, str], Evaluated] = {}
-    for chunk in chunks(problem, n_starts * k):
+    for chunk in chunks(problem, n_starts * problem.densities):
         logf, pieces = evaluate(problem, theta, chunk, working, order=2)
         log_pi = log_weights(problem, theta, chunk)
         unit_loglik, resp = join(problem.allowed, logf, log_pi, chunk)

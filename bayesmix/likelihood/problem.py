@@ -189,6 +189,11 @@ class Arrays:
         return out
 
     @cached_property
+    def alike(self) -> bool:
+        """Whether all rows of the design are the same, as of an intercept alone."""
+        return bool((self.matrix == self.matrix[:1]).all())
+
+    @cached_property
     def triangle(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of an upper triangle (P, P)."""
         return np.triu_indices(self.matrix.shape[1])
@@ -262,6 +267,12 @@ class Problem:
     def truncated(self) -> bool:
         """Whether units are only seen if their times exceed delayed entries."""
         return any(arrays.entry is not None for arrays in self.blocks)
+
+    @cached_property
+    def densities(self) -> int:
+        """Numbers of a row from which its densities are made: one a component, or one a column."""
+        normal = (g.family.normal for arrays in self.blocks for g in arrays.groups)
+        return self.spec.k * max(1 if structure is None else structure.q for structure in normal)
 
     @cached_property
     def widest(self) -> float:

@@ -149,17 +149,17 @@ def evaluate_normal(
     at = _covariances(structure, phi.tobytes(), phi.shape, patterns.tobytes())
     codes = None if len(patterns) == 1 else np.searchsorted(patterns, np.broadcast_to(obs.const, n))
     residual = np.empty((*phi.shape[:-1], q, n))
-    for a in range(q):
-        np.subtract(obs.y[:, a], etas[a], out=residual[..., a, :])
+    for a, column in enumerate(np.ascontiguousarray(obs.y.T)):
+        np.subtract(column, etas[a], out=residual[..., a, :])
     if not at.seen.all():
         np.nan_to_num(residual, copy=False)
     made, (root, log_scale) = Normal(at, codes, residual), at.whitening
     logf = np.empty((*phi.shape[:-1], n))
     for t, rows in made.rows():
-        white = root[..., t, :, :] @ residual[..., rows]
+        white = _times(structure, root[..., t, :, :], residual[..., rows])
         np.square(white, out=white)
         logf[..., rows] = -0.5 * white.sum(-2) - log_scale[..., t, None]
-    logf = np.where(np.isnan(logf), -np.inf, logf)
+    logf[np.isnan(logf)] = -np.inf
     if not slopes:
         return made, Derivatives(logf, (), ())
     first = _slopes(made)
@@ -243,21 +243,30 @@ def _cholesky(correlation: np.ndarray) -> np.ndarray:
         return np.linalg.cholesky(correlation + 1e-12 * np.eye(correlation.shape[-1]))
 
 
+def _times(structure: Structure, matrix: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Products of matrices (..., q, q), diagonal ones without correlations, and (..., q, n)."""
+    if structure.pairs:
+        return matrix @ columns
+    return np.einsum("...aa->...a", matrix)[..., None] * columns
+
+
 def _slopes(made: Normal) -> np.ndarray:
     """First derivatives of rows' log densities, (R, m, q + p, n)."""
-    omega, change = made.at.precision, made.at.slopes
-    q, p = made.at.structure.q, change.shape[-3]
+    omega, change, structure = made.at.precision, made.at.slopes, made.at.structure
+    q, p = structure.q, change.shape[-3]
     shape = (*made.residual.shape[:-2], made.residual.shape[-1])
     out = np.empty((*shape[:-1], q + p, shape[-1]))
-    upper = np.triu_indices(q)
-    twice = np.where(upper[0] == upper[1], 1.0, 2.0)
-    flat = change[..., upper[0], upper[1]] * twice  # (R, m, p, q (q + 1) / 2)
+    own = [(a, a) for a in range(q)]
+    pairs = np.array([*own, *structure.pairs])
+    half = change[..., pairs[:, 0], pairs[:, 1]] * np.where(np.arange(len(pairs)) < q, 0.5, 1.0)
     for t, rows in made.rows():
-        u = omega[..., t, :, :] @ made.residual[..., rows]
+        u = _times(structure, omega[..., t, :, :], made.residual[..., rows])
         expected = np.einsum("...iab,...ab->...i", change, omega[..., t, :, :])
-        products = u[..., upper[0], :] * u[..., upper[1], :]
+        products = np.empty((*u.shape[:-2], len(pairs), u.shape[-1]))
+        for i, (a, b) in enumerate(pairs):
+            np.multiply(u[..., a, :], u[..., b, :], out=products[..., i, :])
         out[..., :q, rows] = u
-        out[..., q:, rows] = 0.5 * (flat @ products - expected[..., None])
+        out[..., q:, rows] = half @ products - 0.5 * expected[..., None]
     return out
 
 
@@ -267,10 +276,14 @@ def moments_of(made: Normal, x: np.ndarray, weight: np.ndarray) -> Moments:
     for _, rows in made.rows():
         w, r = weight[..., rows], made.residual[..., rows]
         columns = x[rows]
-        wx = w[..., None, :] * columns.T
-        rt = np.swapaxes(r, -1, -2)
-        square = (w[..., None, :] * r) @ rt
-        parts.append((w.sum(-1), wx @ columns, wx @ rt, square))
+        wr = w[..., None, :] * r
+        gram = (w[..., None, :] * columns.T) @ columns
+        cross = np.swapaxes(wr @ columns, -1, -2)
+        if made.at.structure.pairs:
+            square = wr @ np.swapaxes(r, -1, -2)
+        else:  # what is between columns is not read
+            square = np.vecdot(wr, r)[..., None] * np.eye(r.shape[-2])
+        parts.append((w.sum(-1), gram, cross, square))
     axes = (-1, -3, -3, -3)
     return Moments(
         *(np.stack(x, axis=a) for x, a in zip(zip(*parts, strict=True), axes, strict=True))
