@@ -38,6 +38,7 @@ from bayesmix.estimation.reduce import reduced_start
 from bayesmix.estimation.smooths import first_smooths, settled
 from bayesmix.formula.frames import in_order, same_names
 from bayesmix.likelihood import Problem, build_problem, em_pass, log_likelihood
+from bayesmix.likelihood.blas import OneThread
 from bayesmix.likelihood.compress import compressed
 from bayesmix.model import MixtureSpec
 from bayesmix.model.fixed import hold, hold_at
@@ -103,7 +104,7 @@ def fit_point(
     _check(method, options)
     # On the way to a collapse or to infinity numbers overflow; every log-likelihood is
     # checked, so that an end without meaning is never a fit.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), OneThread(spec.rows.n):
         return _fit_point(spec, method, options, priors, keeps, begin)
 
 

@@ -36,6 +36,7 @@ from bayesmix.likelihood.arrange import (
     known,
     working_by_item,
 )
+from bayesmix.likelihood.blas import OneThread
 from bayesmix.likelihood.blocks import by_block
 from bayesmix.likelihood.information import Information
 from bayesmix.likelihood.passes import Pass, Responsibilities, Squares, Working
@@ -296,9 +297,11 @@ class _Numpy:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._gradient: gradient.ValueAndGradient | None = None
+        self._alone = OneThread(problem.n_rows)
 
     def log_likelihood(self, theta: np.ndarray) -> np.ndarray:
-        return densities.log_likelihood(self._problem, theta)
+        with self._alone:
+            return densities.log_likelihood(self._problem, theta)
 
     def sums(
         self,
@@ -306,20 +309,24 @@ class _Numpy:
         responsibilities: Responsibilities | None,
         working: Working | None,
     ) -> Pass:
-        return passes.em_pass(
-            self._problem, theta, responsibilities=responsibilities, working=working
-        )
+        with self._alone:
+            return passes.em_pass(
+                self._problem, theta, responsibilities=responsibilities, working=working
+            )
 
     def information(self, theta: np.ndarray) -> Information:
-        return observed.information(self._problem, theta)
+        with self._alone:
+            return observed.information(self._problem, theta)
 
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         if self._gradient is None:
             self._gradient = gradient.value_and_gradient(self._problem)
-        return self._gradient(theta)
+        with self._alone:
+            return self._gradient(theta)
 
     def units(self, theta: np.ndarray, shares: bool) -> tuple[np.ndarray, np.ndarray]:
-        return densities.units(self._problem, theta, shares=shares)
+        with self._alone:
+            return densities.units(self._problem, theta, shares=shares)
 
 
 def _adds_products(problem: Problem) -> bool:
