@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from bayesmix.likelihood import Problem, unit_terms
@@ -51,10 +53,11 @@ def contenders(sample: Problem, theta: np.ndarray, n_units: float) -> np.ndarray
     -------
     ndarray of bool, shape (m,)
     """
-    if len(theta) == 1:
-        return np.ones(1, bool)
+    if len(theta) < 2:
+        return np.ones(len(theta), bool)
     values = np.array([unit_terms(sample, t)[0] for t in theta])
     values = np.nan_to_num(values, nan=-np.inf, neginf=-1e300)
-    lead = values[values.mean(1).argmax()] - values
-    spread = lead.std(1) * np.sqrt(1 / values.shape[1] + 1 / n_units)
-    return lead.mean(1) <= LEAD * spread
+    mean = partial(np.average, axis=1, weights=sample.weight)
+    lead = values[mean(values).argmax()] - values
+    spread = np.sqrt(mean(np.square(lead - mean(lead)[:, None])))
+    return mean(lead) <= LEAD * spread * np.sqrt(1 / values.shape[1] + 1 / n_units)

@@ -23,6 +23,7 @@ from bayesmix.estimation.starts import (
     subsample,
 )
 from bayesmix.likelihood import Problem, log_likelihood
+from bayesmix.likelihood.blas import OneThread
 from bayesmix.likelihood.problem import sample_of
 from bayesmix.model import MixtureSpec, Rows
 from bayesmix.priors import Penalty
@@ -49,6 +50,7 @@ MANY_UNITS = 20_000
 # Few starts are chosen from four times as many, up to so many candidates.
 CANDIDATES = 40
 SHORT_RUN = 5
+ROUGH_STEPS = 8
 # Log-likelihoods that differ by less, relative to their size, are the same maximum.
 AGREE = 1e-6
 
@@ -71,12 +73,15 @@ class Options:
         Whether Ctrl-C ends the run with what there is, rather than with an exception.
     ended : bool
         Whether the starts are ends of other runs: those of one end are run once.
+    steps : int
+        Newton steps in a row, after which EM shows whether a start is worth more of them.
     """
 
     tol: float = 1e-8
     max_iter: int = 1000
     keeps: bool = False
     ended: bool = False
+    steps: int = 60
 
 
 class Kept:
@@ -109,7 +114,7 @@ def rough(
     part: Problem, theta: np.ndarray, *, keeps: bool = False, progress: Progress | None = None
 ) -> Runs:
     """Run starts (R, D) on a part of the rows, from whose ends they go on."""
-    return maximise(part, theta, Options(tol=1e-6, keeps=keeps), progress)
+    return maximise(part, theta, Options(tol=1e-6, keeps=keeps, steps=ROUGH_STEPS), progress)
 
 
 def make_starts(
@@ -135,12 +140,9 @@ def make_starts(
     Interrupted
         At Ctrl-C, if `run` keeps what there is.
     """
-    if problem.stream is not None:
-        return _ends(sample_of(problem), lambda p: make_starts(p, n_starts, rng, run=run), run)
-    if problem.spec.k == 1:
+    if problem.stream is None and problem.spec.k == 1:
         return pooled(problem)[None]
-    if problem.n_units > MANY_UNITS:
-        part = subsample(problem, MANY_UNITS // 2, rng)
+    if (part := _part(problem, rng)) is not problem:
         return _ends(part, lambda part: make_starts(part, n_starts, rng, run=run), run)
     if problem.spec.named:
         return from_memberships(problem, known_memberships(problem, n_starts, rng), n_starts)
@@ -149,6 +151,13 @@ def make_starts(
     theta = from_memberships(problem, memberships, n)
     theta[given + 1 :: 2] = classify(problem, theta[given + 1 :: 2])
     return theta if n == n_starts else _chosen(problem, theta, n_starts)
+
+
+def _part(problem: Problem, rng: np.random.Generator) -> Problem:
+    """The rows on which starts are run first: a sample of them, where there are many."""
+    if problem.stream is not None or problem.n_units <= MANY_UNITS:
+        return sample_of(problem)
+    return subsample(problem, MANY_UNITS // 2, rng)
 
 
 def _ends(part: Problem, starts: Callable[[Problem], np.ndarray], run: Run) -> np.ndarray:
@@ -171,8 +180,7 @@ def more_starts(
 
     There two components are merged and a third one is split; the others are random.
     """
-    if problem.stream is not None:
-        part = sample_of(problem)
+    if (part := _part(problem, rng)) is not problem:
         return _ends(part, lambda part: more_starts(part, outcome, n_starts, rng, run), run)
     near = n_starts // 2 if problem.spec.k > 2 and not problem.spec.named else 0
     theta = make_starts(problem, n_starts - near, rng, designed=False, run=run)
@@ -256,7 +264,7 @@ def maximise(
     def report(stage: str) -> Callable[[int, float], None] | None:
         return None if progress is None else lambda n, value: progress(stage, n, value)
 
-    with Kept(options) as stop:
+    with OneThread(problem.n_rows), Kept(options) as stop:
         if ascend is not None:
             ascend(problem, runs, options)
         else:
@@ -268,6 +276,8 @@ def maximise(
                 collapsed=collapsed,
                 on_iteration=report("EM"),
             )
+            if problem.n_units > MANY_UNITS:
+                _pass_over(problem, runs)
             if options.max_iter > FIRST_STEPS:
                 runs.status[runs.running()] = "resting"
         _finish(problem, runs, options, collapsed, report("Newton"))
@@ -324,6 +334,13 @@ def _contended(
     return reduce(lambda one, other: one.with_(other), made).take(kind)
 
 
+def _pass_over(problem: Problem, runs: Runs) -> None:
+    """Stop starts at which EM stands still, far behind the best one."""
+    (rows,) = (runs.status == "resting").nonzero()
+    hopeful = contenders(problem, runs.theta[rows], problem.n_units)
+    runs.status[rows[~hopeful]] = "max_iter"
+
+
 def _left(problem: Problem, theta: np.ndarray) -> Runs:
     """A start that is not run."""
     loglik = log_likelihood(problem, theta)
@@ -353,7 +370,7 @@ def _finish(
         runs.status[runs.status == "running"] = "resting"
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
-        newton(problem, runs, tol=options.tol, on_iteration=report)
+        newton(problem, runs, tol=options.tol, max_iter=options.steps, on_iteration=report)
         again = runs.status == "resting"
         if not again.any():
             break

@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix.estimation import maximise
+from bayesmix.estimation.contenders import contenders
+from bayesmix.likelihood import log_likelihood
+from bayesmix.results.fitted import standard_problem
 
 
 def quietly(call):
@@ -178,3 +182,38 @@ def test_no_start_is_led_astray_by_scoring_steps_that_overshoot():
     starts = quietly(lambda: spec.fit(seed=1, starts=10)).starts
     assert (starts.status == "converged").all()
     assert starts.loglik.min() > alone
+
+
+def test_of_many_units_a_start_that_stands_still_far_behind_is_not_polished(monkeypatch):
+    rng = np.random.default_rng(5)
+    c = np.repeat([0, 1, 2], 200)
+    d = pd.DataFrame({"y": rng.normal(np.array([0.0, 10.0, 30.0])[c])})
+    problem = standard_problem(bmx.Mixture("y ~ 1", d, k=3).spec, None)
+    astray = np.where(c == 2, 1 + rng.integers(0, 2, len(c)), 0)
+    labels = [np.eye(3)[who] for who in (c, astray)]
+    theta = np.vstack([maximise.start_from(problem, shares) for shares in labels])
+    slow = maximise.maximise(problem, theta, maximise.Options())
+    assert slow.loglik[1] < slow.loglik[0] - 200  # it would never have won
+    monkeypatch.setattr(maximise, "MANY_UNITS", 300)
+    quick = maximise.maximise(problem, slow.theta, maximise.Options())
+    assert list(quick.status) == ["converged", "max_iter"]
+    assert quick.loglik[0] == pytest.approx(slow.loglik[0], rel=1e-12)
+    np.testing.assert_allclose(quick.loglik, log_likelihood(problem, quick.theta), rtol=1e-12)
+
+
+def test_which_starts_may_win_is_a_matter_of_weights_and_not_of_rows():
+    """What is far ahead in most rows loses where these have next to no weight."""
+    y = np.repeat([0.0, 8.0], [900, 100]) + np.random.default_rng(2).normal(size=1000)
+    d = pd.DataFrame({"y": y, "few": np.where(y > 4, 1.0, 1e-6)})
+    one, two = (start(d, weights) for weights in (None, "few"))
+    for (problem, theta), winner in ((one, 0), (two, 1)):
+        expected = np.arange(2) == winner
+        np.testing.assert_array_equal(contenders(problem, theta, 1e9), expected)
+
+
+def start(data, weights):
+    """A problem of one normal component, with theta in the middle of most rows, and of the rest."""
+    spec = bmx.Mixture("y ~ 1", data, k=1, weights=weights).spec
+    user = np.array([[0.0, 0.0], [8.0, 0.0]])
+    problem = standard_problem(spec, None)
+    return problem, problem.standard.to_standard(user)
