@@ -37,6 +37,7 @@ __all__ = [
     "log1p",
     "log1pmx",
     "log_exprel",
+    "log_mills",
     "log_ndtr",
     "logaddexp",
     "ndtr",
@@ -100,6 +101,7 @@ softplus = _elementwise("softplus")
 expit = _elementwise("expit")
 ndtr = _elementwise("ndtr")
 log_exprel = _elementwise("log_exprel")
+log_mills = _elementwise("log_mills")
 log_ndtr = _elementwise("log_ndtr")
 abs = _elementwise("absolute")  # noqa: A001
 

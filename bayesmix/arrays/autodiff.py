@@ -15,6 +15,8 @@ from bayesmix.arrays.special import (
     log1pmx,
     log_exprel,
     log_exprel_parts,
+    log_mills,
+    log_mills_bend,
     mills,
     mills_excess,
     softplus,
@@ -78,6 +80,7 @@ _RULES: dict[str, tuple[Callable, Callable, Callable]] = {
         lambda x, v: mills(x),
         lambda x, v: -mills(x) * mills_excess(x),
     ),
+    "log_mills": (log_mills, lambda x, v: -mills_excess(x), lambda x, v: log_mills_bend(x)),
     "ndtr": (special.ndtr, lambda x, v: _normal(x), lambda x, v: -x * _normal(x)),
     "erf": (
         special.erf,

@@ -23,7 +23,9 @@ _BERNOULLI = (
     -174611 / 802857662698291200000,
 )  # fmt: skip
 EXPREL = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, start=1))
-_MILLS = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0)
+# Of x + phi(-x) / Phi(-x) in 1 / x from far above, and minus what its derivative has.
+MILLS = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0)
+MILLS_BEND = tuple((2 * k + 1) * c for k, c in enumerate(MILLS))
 
 
 def _horner(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
@@ -227,7 +229,22 @@ def mills_excess(x: np.ndarray, ratio: np.ndarray | None = None) -> np.ndarray:
     if not far.any():
         return ratio + x
     inverse = -1 / np.minimum(x, -1.0)
-    return np.where(far, inverse * _horner(_MILLS, inverse * inverse), ratio + x)
+    return np.where(far, inverse * _horner(MILLS, inverse * inverse), ratio + x)
+
+
+def log_mills(x: np.ndarray) -> np.ndarray:
+    """Log of `mills`, also where that is too small for a number."""
+    x = np.asarray(x, dtype=float)
+    above = -0.5 * (x * x + np.log(2 * np.pi)) - special.log_ndtr(x)
+    return np.where(x > 5, above, np.log(mills(np.minimum(x, 5.0))))
+
+
+def log_mills_bend(x: np.ndarray) -> np.ndarray:
+    """Second derivative of `log_mills`, whose first is -`mills_excess`."""
+    x = np.asarray(x, dtype=float)
+    ratio = mills(x)
+    square = np.square(1 / np.minimum(x, -1.0))
+    return np.where(x < -50, -square * _horner(MILLS_BEND, square), ratio * (ratio + x) - 1)
 
 
 def log_exprel(x: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ _BUILT: dict[str, Callable[..., Any]] = {
     "stirling_inverse": lambda pt, x: _stirling_inverse(pt, x),
     "isfinite": lambda pt, x: pt.invert(pt.or_(pt.isnan(x), pt.isinf(x))),
     "log_expit": lambda pt, x: -pt.softplus(-x),
+    "log_mills": lambda pt, x: _log_mills(pt, x),
     "log_ndtr": lambda pt, x: _log_ndtr(pt, x),
     "loggamma": lambda pt, x: pt.gammaln(x),
     "logit": lambda pt, x: pt.log(x) - pt.log1p(-x),
@@ -80,6 +81,15 @@ def _log_ndtr(pt: Any, x: Any) -> Any:
     tail, body = pt.minimum(x, -1.0), pt.maximum(x, -1.0)
     far = pt.log(pt.erfcx(-tail / np.sqrt(2.0)) / 2) - tail * tail / 2
     return pt.switch(pt.lt(x, -1.0), far, pt.log1p(-pt.erfc(body / np.sqrt(2.0)) / 2))
+
+
+def _log_mills(pt: Any, x: Any) -> Any:
+    """Log of the normal density over its distribution function; far below by a series."""
+    end, tail, body = pt.maximum(-x, 50.0), pt.clip(x, -50.0, -1.0), pt.maximum(x, -1.0)
+    least = pt.log(end) - pt.log(_series((1.0, -1.0, 3.0, -15.0, 105.0), 1 / (end * end)))
+    far = 0.5 * np.log(2 / np.pi) - pt.log(pt.erfcx(-tail / np.sqrt(2.0)))
+    near = -0.5 * (body * body + np.log(2 * np.pi)) - _log_ndtr(pt, body)
+    return pt.switch(pt.lt(x, -50.0), least, pt.switch(pt.lt(x, -1.0), far, near))
 
 
 def _stirling(pt: Any, x: Any) -> Any:

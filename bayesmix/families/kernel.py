@@ -120,6 +120,9 @@ class TimesKernel:
     along : str
         The distribution of x: "extreme" (x is the log cumulative hazard), "logistic" (the log
         odds of an event by t) or "normal" (the normal quantile of the distribution function).
+    straight : bool
+        Whether x is linear in log t: what is known given survival to a delayed entry is then one
+        term, not the difference of two that may both be huge.
 
     Notes
     -----
@@ -130,6 +133,7 @@ class TimesKernel:
     name: str
     make_line: Callable[[Any], Line]
     along: str
+    straight: bool = False
     parameters: int = 2
     statistic: bool = False
     looked: tuple[int, int, int] = (0, 0, 0)

@@ -13,7 +13,11 @@ Refuse = Callable[[np.ndarray, str, str], None]
 CORRECT = "Correct these rows."
 # Lower and upper bounds, entries and background hazards, as in `Times`, each (n,).
 type Bounds = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
-AT_ZERO = "an event happens at time zero, where it has no density"
+AT_ZERO = "the time of an event is zero"
+POSITIVE = (
+    "A density needs positive times: correct these rows, or give a small time such as half the "
+    "unit of measurement."
+)
 
 
 def read_bounds(call: Call, values: Sequence[np.ndarray], refuse: Refuse) -> Bounds:
@@ -42,10 +46,7 @@ def read_bounds(call: Call, values: Sequence[np.ndarray], refuse: Refuse) -> Bou
     if (bad := ~np.isin(status, (0, 1))).any():
         refuse(bad, *_wrong_status(status))
     refuse(time < 0, "the time is negative", "Times count from the subject's own start.")
-    smallest = (
-        "Correct these rows, or give a small positive time such as half the unit of measurement."
-    )
-    refuse((time == 0) & (status == 1), AT_ZERO, smallest)
+    refuse((time == 0) & (status == 1), AT_ZERO, POSITIVE)
     refuse(entry < 0, "the entry is negative", "Without a delayed entry it is 0.")
     swapped = "Both count from the same start; were they swapped, or in different units?"
     refuse((entry > 0) & (entry >= time), "the entry is not before the time", swapped)
@@ -80,5 +81,5 @@ def _interval(
     refuse((lower < 0) | (upper < 0), "a bound is negative", "Times count from the start.")
     refuse(np.isinf(lower), "the lower bound is infinite", CORRECT)
     refuse(upper < lower, "the upper bound is below the lower one", "Were they swapped?")
-    refuse((lower == 0) & (upper == 0), AT_ZERO, CORRECT)
+    refuse((lower == 0) & (upper == 0), AT_ZERO, POSITIVE)
     return lower, upper

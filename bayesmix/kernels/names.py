@@ -14,7 +14,7 @@ from typing import Any
 
 from bayesmix.arrays import special
 from bayesmix.families.kernel import Kernel, TimesKernel
-from bayesmix.families.survival import base, derivatives
+from bayesmix.families.survival import base, derivatives, late
 from bayesmix.kernels.cache import cache_folder, may_be_kept, source_digest
 
 # What every fit needs besides the terms of its families.
@@ -48,7 +48,7 @@ def kernel_name(kernel: Kernel) -> str | None:
 def times_name(family: TimesKernel, kind: str) -> str | None:
     """File name of the term of a family for one kind of observation."""
     return cache_name(
-        f"times-{family.name}-{kind}", (family.make_line,), derivatives, base, special
+        f"times-{family.name}-{kind}", (family.make_line,), derivatives, base, late, special
     )
 
 

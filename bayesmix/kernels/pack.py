@@ -65,7 +65,7 @@ class Part(NamedTuple):
     """Rows at which the observations of items of one kernel are of one kind.
 
     `rows` is None for all; `numbers` (m, len(rows)) are what its term reads; `kind` is one of
-    `families.survival.base.COMPILED`, empty for regressions; `sign` -1 subtracts; `entered`
+    `families.survival.base.TERMS`, empty for regressions; `sign` -1 subtracts; `entered`
     marks survivals to delayed entries.
     """
 

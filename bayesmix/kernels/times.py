@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 import math
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.arrays.special import EXPREL
+from bayesmix.arrays.special import EXPREL, MILLS, MILLS_BEND
 from bayesmix.families.by_term import HUGE
 from bayesmix.families.links import HALF_LOG_2PI
-from bayesmix.families.survival.base import LARGEST
+from bayesmix.families.survival import late
+from bayesmix.families.survival.base import LARGEST, LATE
 from bayesmix.kernels import math as scalars
 from bayesmix.kernels.compile import callback, polynomial, scalar
 from bayesmix.kernels.math import log1mexp, log1p, log_ndtr
@@ -35,6 +37,9 @@ NOTHING: Jet = (0.0,) * 6
 _even = polynomial(*EXPREL[9::-1])
 _even_slope = polynomial(*(2.0 * k * EXPREL[k - 1] for k in range(10, 0, -1)))
 _even_bend = polynomial(*(2.0 * k * (2.0 * k - 1.0) * EXPREL[k - 1] for k in range(10, 0, -1)))
+
+_mills = polynomial(*MILLS[::-1])
+_mills_bend = polynomial(*MILLS_BEND[::-1])
 
 
 @scalar
@@ -128,6 +133,18 @@ def _normal_distribution(x: float) -> tuple[float, float, float]:
     return value, mills, -mills * (x + mills)
 
 
+@scalar
+def _normal_hazard(x: float) -> tuple[float, float, float]:
+    """The log hazard; far above by the series of `special.mills_excess`."""
+    value, mills = log_ndtr(-x)
+    far = x > 50.0
+    inverse = 1.0 / (x if far else 1.0)
+    square = inverse * inverse
+    slope = inverse * _mills(square) if far else mills - x
+    bend = -square * _mills_bend(square) if far else mills * slope - 1.0
+    return (log(mills) if x > -5.0 else -0.5 * x * x - HALF_LOG_2PI - value), slope, bend
+
+
 def _reflected(function: Any) -> Any:
     """A function of -x, with its derivatives in x."""
 
@@ -138,38 +155,18 @@ def _reflected(function: Any) -> Any:
     return scalar(reflected)
 
 
+_logistic_distribution = _reflected(_logistic_survival)
+_normal_survival = _reflected(_normal_distribution)
 ALONG = {
     "extreme": (_extreme_density, _extreme_survival, extreme_distribution),
-    "logistic": (_logistic_density, _logistic_survival, _reflected(_logistic_survival)),
-    "normal": (_normal_density, _reflected(_normal_distribution), _normal_distribution),
+    "logistic": (_logistic_density, _logistic_survival, _logistic_distribution),
+    "normal": (_normal_density, _normal_survival, _normal_distribution),
 }
 
 
 # --- jets -----------------------------------------------------------------------------------
 
-
-@scalar
-def _along(value: float, slope: float, bend: float, x: Jet) -> Jet:
-    """A function of a number, of a jet."""
-    _, a, b, aa, ab, bb = x
-    return (
-        value,
-        slope * a,
-        slope * b,
-        slope * aa + bend * a * a,
-        slope * ab + bend * a * b,
-        slope * bb + bend * b * b,
-    )
-
-
-@scalar
-def _plus(x: Jet, y: Jet) -> Jet:
-    return x[0] + y[0], x[1] + y[1], x[2] + y[2], x[3] + y[3], x[4] + y[4], x[5] + y[5]
-
-
-@scalar
-def _minus(x: Jet, y: Jet) -> Jet:
-    return x[0] - y[0], x[1] - y[1], x[2] - y[2], x[3] - y[3], x[4] - y[4], x[5] - y[5]
+_along, _plus, _minus = scalar(late.along), scalar(late.plus), scalar(late.minus)
 
 
 @scalar
@@ -201,6 +198,25 @@ def _growth(first: Jet, second: Jet) -> Jet:
     share = 1.0 / (1.0 + small)
     change = _along(log1p(small), small * share, small * share * share, _minus(low, high))
     return _plus(high, change)
+
+
+# --- beyond a delayed entry -----------------------------------------------------------------
+
+_OPS = SimpleNamespace(
+    along=_along,
+    either=scalar(late.chosen(scalars)),
+    exp=exp,
+    extreme_survival=_extreme_survival,
+    log_exprel=log_exprel,
+    logistic_distribution=_logistic_distribution,
+    logistic_survival=_logistic_survival,
+    minus=_minus,
+    normal_hazard=_normal_hazard,
+    normal_survival=_normal_survival,
+    plus=_plus,
+    product=scalar(late.product),
+)
+_OPS.log_growth = scalar(late.growth(_OPS))
 
 
 # --- terms ----------------------------------------------------------------------------------
@@ -253,6 +269,33 @@ def _narrow(survival: Any, density: Any) -> Any:
     return scalar(narrow)
 
 
+def _late(line: Any, since: Any) -> tuple[Any, Any]:
+    """Terms of times known exactly and right-censored, with their entries."""
+
+    def parts(
+        e: float, log_e: float, t: float, log_t: float, growth: float, a: float, b: float
+    ) -> tuple[Jet, Jet]:
+        x = line(t, log_t, a, b)
+        rest = x[6:]
+        log_gap = _value(rest[0] + log_t + log(growth), rest)
+        hazard, stayed = since(line(e, log_e, a, b)[:6], x[:6], log_gap)
+        return _plus(_plus(hazard, rest), stayed), stayed
+
+    parts = scalar(parts)
+
+    def exact(
+        e: float, log_e: float, t: float, log_t: float, growth: float, a: float, b: float
+    ) -> Jet:
+        return parts(e, log_e, t, log_t, growth, a, b)[0]
+
+    def right(
+        e: float, log_e: float, t: float, log_t: float, growth: float, a: float, b: float
+    ) -> Jet:
+        return parts(e, log_e, t, log_t, growth, a, b)[1]
+
+    return scalar(exact), scalar(right)
+
+
 @scalar
 def _positive(information: float, score: float) -> float:
     return information if information > 0.0 else score * score
@@ -274,6 +317,7 @@ def _outputs(jet: Any, parameters: int) -> Any:
 
 # Numbers of a time and its logarithm that each kind of observation has.
 NUMBERS = {"exact": 2, "right": 2, "left": 2, "interval": 4, "narrow": 7}
+NUMBERS |= dict.fromkeys(LATE, 5)
 
 
 @functools.cache
@@ -284,7 +328,7 @@ def times_callback(family: TimesKernel, kind: str) -> CFunc:
     ----------
     family : TimesKernel
     kind : str
-        One of `families.survival.base.COMPILED`.
+        One of `families.survival.base.COMPILED`, or of `LATE` where x is linear in log t.
     """
     line = scalar(family.make_line(sys.modules[__name__]))
     density, survival, distribution = _makers(line, family.along)
@@ -295,6 +339,7 @@ def times_callback(family: TimesKernel, kind: str) -> CFunc:
         "interval": _interval(survival),
         "narrow": _narrow(survival, density),
     }
+    jets |= zip(LATE, _late(line, scalar(late.SINCE[family.along](_OPS))), strict=True)
     p = family.parameters
     loop = over_rows(_outputs(jets[kind], p), NUMBERS[kind], p, statistic=False)
     return callback(loop, TERM_SIGNATURE, times_name(family, kind))

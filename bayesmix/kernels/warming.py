@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayesmix.families import FAMILIES, family
 from bayesmix.families.effects_kernel import effects_kernel
 from bayesmix.families.kernel import OTHER_LINKS
-from bayesmix.families.survival.base import COMPILED
+from bayesmix.families.survival.base import COMPILED, LATE
 
 
 def warm() -> None:
@@ -41,8 +41,9 @@ def warm() -> None:
             if each.kernel is not None:
                 family_callback(each.kernel)
         if shipped.survival is not None and shipped.survival.kernel is not None:
-            for kind in COMPILED:
-                times_callback(shipped.survival.kernel, kind)
+            kernel = shipped.survival.kernel
+            for kind in (*COMPILED, *(LATE if kernel.straight else ())):
+                times_callback(kernel, kind)
     for proportional in (False, True):
         family_callback(effects_kernel(proportional=proportional))
     for own, others in OTHER_LINKS.items():

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.families import Family, Observed
 from bayesmix.families.kernel import OTHER_LINKS, Kernel, TimesKernel
-from bayesmix.families.survival.base import Instant, nodes, pieces
+from bayesmix.families.survival.base import LATE, Instant, Survival, apart, nodes, pieces
 from bayesmix.families.whole import clusters_of
 from bayesmix.formula.times import Times
 from bayesmix.likelihood.passes import closed_scale
@@ -80,8 +80,10 @@ def kernel_names(problem: Problem) -> set[str | None]:
         for observed in (arrays.observed, arrays.entry):
             times = None if observed is None else observed[group.key].times
             if times is not None:
-                names |= {times_name(kernel, kind) for kind, _ in pieces(times)}
-                names |= {times_name(kernel, "right")} if times.truncated else set()
+                survival = group.family.survival
+                assert survival is not None
+                names |= {times_name(kernel, kind) for kind, _ in pieces(survival, times)}
+                names |= set() if apart(survival, times) is None else {times_name(kernel, "right")}
     return names
 
 
@@ -236,11 +238,13 @@ def _parts(problem: Problem, arrays: Arrays, group: Group, component: int) -> It
         may = problem.allowed[:, component]
         if problem.first is not None:
             may = np.repeat(may, np.diff(np.append(problem.first, problem.n_rows)))
-    yield from _times_parts(obs.times, may, entered=False)
+    survival = group.family.survival
+    assert survival is not None
+    yield from _times_parts(survival, obs.times, may, entered=False)
     if arrays.entry is not None:
         times = arrays.entry[group.key].times
         assert times is not None
-        yield from _times_parts(times, None, entered=True)
+        yield from _times_parts(survival, times, None, entered=True)
 
 
 def _clusters(read: Callable[..., np.ndarray], arrays: Arrays, key: str, component: int) -> Part:
@@ -267,17 +271,19 @@ def _numbers(kernel: Kernel | TimesKernel, obs: Observed) -> np.ndarray:
     return out
 
 
-def _times_parts(times: Times, may: np.ndarray | None, *, entered: bool) -> Iterator[Part]:
+def _times_parts(
+    survival: Survival, times: Times, may: np.ndarray | None, *, entered: bool
+) -> Iterator[Part]:
     """A part for each kind of observation; a delayed entry of its own is one that subtracts."""
     from bayesmix.kernels import Part
 
-    for kind, rows in pieces(times):
+    for kind, rows in pieces(survival, times):
         some = _some(rows, len(times), may)
         if some is None or len(some):
             taken = times.take(slice(None) if some is None else some)
             yield Part((), kind, stacked(kind, taken), some, entered=entered)
-    if times.entered is not None:
-        some = _some(times.entered, len(times), may)
+    if (late_rows := apart(survival, times)) is not None:
+        some = _some(late_rows, len(times), may)
         late = times.take(slice(None) if some is None else some)
         if len(late):
             numbers = _stack(Instant(late.entry, late.log_entry))
@@ -297,6 +303,11 @@ def stacked(kind: str, times: Times) -> np.ndarray:
     """What a term of times reads: each time with its logarithm."""
     lower = Instant(times.lower, times.log_lower)
     upper = Instant(times.upper, times.log_upper)
+    if kind in LATE:
+        entry = Instant(times.entry, times.log_entry)
+        return np.vstack(
+            [_stack(entry, lower), np.log1p((times.lower - times.entry) / times.entry)]
+        )
     if kind in ("exact", "right"):
         return _stack(lower)
     if kind == "left":

@@ -22,7 +22,7 @@ POSITIVE = np.array([1e-3, 0.4, 1.5, 9.9, 10.1, 300.0])
 DOMAINS = {
     **dict.fromkeys(("negative", "positive", "absolute", "square", "sin", "cos"), REAL),
     **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "tanh", "arctan"), MODERATE),
-    **dict.fromkeys(("log_ndtr", "ndtr", "erf", "erfc"), MODERATE),
+    **dict.fromkeys(("log_ndtr", "log_mills", "ndtr", "erf", "erfc"), MODERATE),
     **dict.fromkeys(("expit", "log_expit", "softplus", "log_exprel"), REAL),
     **dict.fromkeys(("sqrt", "log", "log2", "log10", "reciprocal"), POSITIVE),
     **dict.fromkeys(("gammaln", "loggamma", "psi", "stirling"), POSITIVE),
@@ -346,6 +346,7 @@ def test_functions_of_tensors_agree_with_those_of_arrays():
         "stirling_inverse": POSITIVE, "lgamma1p": POSITIVE,
         "stirling": POSITIVE, "log1pmx": np.array([-0.5, 0.2, 3.0]), "expit": REAL,
         "log_ndtr": np.array([-1e4, -40.0, -1.5, -0.5, 3.0, 40.0]), "ndtr": REAL[:-1],
+        "log_mills": np.array([-1e4, -40.0, -1.5, -0.5, 3.0, 40.0]),
         "log1mexp": DOMAINS["log1mexp"], "softplus": REAL, "gammaln": POSITIVE,
         "digamma": POSITIVE, "abs": REAL, "sqrt": POSITIVE, "square": REAL,
     }  # fmt: skip

@@ -158,6 +158,47 @@ def test_log_survival_agrees_with_mpmath_in_both_tails(name):
     assert deepest < -500
 
 
+# Linear predictors at which log S(t) and log S(entry) are huge, and near a limit or far from one.
+FAR = {
+    "exponential": [(0.3,), (20.0,)],
+    "weibull": [(-4e6, -12.0), (-100.0, -2.0)],
+    "weibull_ph": [(43.0, -42.5), (4.0, -2.0)],
+    "lognormal": [(-1e9, 10.2), (-1e3, 2.0), (-30.0, 0.0), (5.0, -1.0)],
+    "loglogistic": [(-1e9, 0.3), (-50.0, 1.0), (3.0, 0.0)],
+}
+
+
+@pytest.mark.parametrize("rows", [(1.5, 2.5), (2.0, 2.000001), (1e8, 1e8 + 1)])
+@pytest.mark.parametrize("name", FAR)
+def test_delayed_entries_do_not_cancel(name, rows):
+    """What is known of a time given survival to its entry, with derivatives, against mpmath."""
+    f, case, (entry, t) = family(name), CASES[name], rows
+    for upper, etas in product((t, np.inf), FAR[name]):
+
+        def exact(*values, upper=upper):
+            log = (mp.exp, lambda x: x)
+            named = zip(f.parameters, values, strict=True)
+            natural = {p.name: log[p.link.name == "identity"](v) for p, v in named}
+            alive = case.log_survival(mp.mpf(t), **natural) - case.log_survival(
+                mp.mpf(entry), **natural
+            )
+            return alive + (case.log_hazard(mp.mpf(t), **natural) if upper == t else 0)
+
+        with mp.workdps(80):
+            at = tuple(mp.mpf(v) for v in etas)
+            want = float(exact(*at))
+            slopes = np.array(
+                [float(mp.diff(exact, at, unit)) for unit in np.eye(len(at), dtype=int).tolist()]
+            )
+        obs = observed(f, t, upper, entry)
+        arrays = tuple(np.array([v]) for v in etas)
+        d = f.derivatives(obs, arrays)
+        for value in (f.log_density(obs, arrays)[0], d.logf[0]):
+            assert value == pytest.approx(want, rel=2e-14, abs=1e-14)
+        # Of the errors of the arguments in the middle of the logistic and normal distributions.
+        np.testing.assert_allclose(np.array(d.first)[:, 0], slopes, rtol=1e-10, atol=1e-12)
+
+
 @every_case
 def test_log_density_agrees_with_mpmath_in_both_tails(name):
     f, case = family(name), CASES[name]

@@ -141,9 +141,9 @@ WRONG_VALUES = [
     (
         "surv(time, status)",
         {"time": [0, 0, 3, 4]},
-        r"event happens at time zero, .* in 1 row \(a\)",
+        r"time of an event is zero in 1 row \(a\)",
     ),
-    ("surv(time)", {"time": [1, 0, 0, 4]}, r"event happens at time zero, .* in 2 rows \(b, c\)"),
+    ("surv(time)", {"time": [1, 0, 0, 4]}, r"time of an event is zero in 2 rows \(b, c\)"),
     ("surv(time, status)", {"status": [1, 2, 1, 2]}, r"the values 1, 2\) in 2 rows \(b, d\)"),
     ("surv(time, code)", {}, r"the values 0, 1, 2\) in 1 row \(c\). This looks like a code"),
     ("surv(time, status)", {"status": [0.5, 0, 1, 0]}, r"the values 0, 0.5, 1"),
@@ -176,7 +176,11 @@ WRONG_VALUES = [
         {"lower": [-1, 1, 2, 3]},
         r"bound is negative .* \(a\)",
     ),
-    ("surv(lower, upper, kind='interval')", {"upper": [0, 1, 2, 5]}, r"time zero, .* \(a\)"),
+    (
+        "surv(lower, upper, kind='interval')",
+        {"upper": [0, 1, 2, 5]},
+        r"time of an event is zero .*\(a\)",
+    ),
     (
         "surv(lower, upper, kind='interval')",
         {"lower": [0, inf, 2, 3]},

@@ -254,7 +254,7 @@ def test_all_problems_are_told_at_once(data):
     result = check(data, id="nobody")
     told = "\n".join(result.problems)
     assert "time is negative in 1 row (0)" in told
-    assert "event happens at time zero, where it has no density in 1 row (1)" in told
+    assert "time of an event is zero in 1 row (1)" in told
     assert "time is missing in 1 row (2)" in told
     assert "neither 0 nor 1 (it has the values 0, 1, 3) in 1 row (3)" in told
     assert "'censored', in 4 rows, seems to mean that nothing happened" in told

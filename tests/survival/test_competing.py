@@ -1,13 +1,14 @@
 """CompetingRisks: what is refused, and what fits say of times, against outside truths."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import survival_models as reference
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, FitError, FormulaError, SpecError
@@ -103,7 +104,7 @@ WRONG = {
     "event at zero": (
         lambda: competing(data=column("t", DATA.t - 1)),
         DataError,
-        "time zero, where it has no density",
+        "time of an event is zero in",
     ),
     "status codes": (
         lambda: competing(data=column("s", DATA.s + 1)),
@@ -508,3 +509,34 @@ def test_a_parameter_at_infinity_is_read_as_that():
     with np.errstate(all="raise"):
         found = dispersions(spec.layout, np.full(spec.layout.size, 800.0))
     assert np.isinf(found["shape"]).all()
+
+
+def test_late_entries_at_the_limit_of_a_pareto_distribution():
+    """There log S at a time and at its entry are infinite, and their difference is finite."""
+    rng, n = np.random.default_rng(1002), 60
+    entry = rng.uniform(1, 3, n)
+    reach = rng.exponential(np.where(rng.random(n) < 0.5, 0.05, 1.0))
+    seen, is_a = rng.random(n) < 0.9, rng.random(n) < 0.5
+    data = pd.DataFrame({"entry": entry, "t": entry * np.exp(reach), "s": seen.astype(int)})
+    data["event"] = np.where(seen, np.where(is_a, "a", "b"), None)
+
+    def lost(theta):
+        """Minus the log-likelihood of two Pareto distributions, S = (entry / t)^a."""
+        logit, rates = theta[0], theta[1:, None]
+        log_weight = -np.logaddexp(0, np.array([[-logit], [logit]]))
+        alive = log_weight - np.exp(rates) * reach
+        happened = (alive + rates - np.log(data.t.to_numpy()))[np.where(is_a, 0, 1), np.arange(n)]
+        return -np.where(seen, happened, np.logaddexp(*alive)).sum()
+
+    best = -optimize.minimize(lost, np.zeros(3), method="BFGS", options={"gtol": 1e-6}).fun
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = bmx.CompetingRisks(
+            "surv(entry, t, s, kind='counting') ~ 1",
+            data,
+            event="event",
+            family="weibull_ph",
+            truncation="component",
+        ).fit("em", starts=2, seed=1)
+    assert fit.status == "boundary"
+    assert fit.loglik == pytest.approx(best, abs=1e-4)

@@ -11,7 +11,8 @@ between l and u         log(F(u) - F(l)) = log S(l) + log(1 - S(u) / S(l))
 nothing                 0
 ======================  =============================================
 
-With a delayed entry, minus log S(entry).
+With a delayed entry e, minus log S(e): of times t known exactly or right-censored in one term, if
+the family has log S(t) - log S(e) without the two, which may both be huge.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from bayesmix.families.derivatives import Derivatives
 from bayesmix.families.interface import FamilyLike
 from bayesmix.families.kernel import TimesKernel
 from bayesmix.families.links import LINKS, Linked, at_values
-from bayesmix.formula.times import KINDS, Times
+from bayesmix.formula.times import EXACT, KINDS, RIGHT, Times, which
 
 Array = Any
 Rows = slice | np.ndarray
 
-EXACT = KINDS.index("exact")
 # Beyond e^600 a cumulative hazard is infinite: its derivatives would overflow soon.
 LARGEST = 600.0
 # Relative width below which the hazard's integral over an interval is its quadrature:
@@ -66,9 +66,13 @@ class Survival(NamedTuple):
         ``never(**natural)``: the share that never has the event; zero if not given.
     closed_form : callable, optional
         ``closed_form(at, event, *linked)``: `Derivatives` of log f where `event`
-        is 1 and of log S where it is 0; `event` has shape (n,) or ().
+        is 1 and of log S where it is 0; `event` has shape (n,) or ().  With ``entry=``, another
+        `Instant`, given survival to it, if there is `since`.
     kernel : TimesKernel, optional
         The same as scalar functions, for compiled code.
+    since : callable, optional
+        ``since(entry, at, *linked)``: the log hazard at an `Instant`, and the log probability of
+        no event between another one and it.
     """
 
     logpdf: Callable[..., Array]
@@ -78,6 +82,7 @@ class Survival(NamedTuple):
     never: Callable[..., np.ndarray] | None = None
     closed_form: Callable[..., Derivatives] | None = None
     kernel: TimesKernel | None = None
+    since: Callable[..., tuple[Array, Array]] | None = None
 
     def log_distribution(self, at: Instant, *linked: Linked) -> Array:
         """Log of the distribution function."""
@@ -129,6 +134,21 @@ def entry_term(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> 
     return survival.logsf(Instant(times.entry, times.log_entry), *linked)
 
 
+def _late_right(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+    return _since(survival, times, linked)[1]
+
+
+def _late_exact(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
+    hazard, stayed = _since(survival, times, linked)
+    return hazard + stayed
+
+
+def _since(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> tuple[Array, Array]:
+    assert survival.since is not None
+    entry, at = Instant(times.entry, times.log_entry), Instant(times.lower, times.log_lower)
+    return survival.since(entry, at, *linked)
+
+
 def _interval(survival: Survival, times: Times, linked: tuple[Linked, ...]) -> Array:
     lower = _right(survival, times, linked)
     upper = survival.logsf(Instant(times.upper, times.log_upper), *linked)
@@ -169,13 +189,45 @@ TERMS: dict[str, Callable[[Survival, Times, tuple[Linked, ...]], Array]] = {
     "left": _left,
     "interval": _interval,
     "narrow": _narrow,
+    "late-exact": _late_exact,
+    "late-right": _late_right,
 }
-# Those that kernels have.
-COMPILED = tuple(kind for kind in TERMS if kind != "exposed")
+# What is known of a time and of its delayed entry at once.
+LATE = ("late-exact", "late-right")
+# Those that kernels have of every family.
+COMPILED = tuple(kind for kind in TERMS if kind not in ("exposed", *LATE))
 
 
-def pieces(times: Times) -> Iterator[tuple[str, Rows]]:
+def at_once(survival: Survival, times: Times) -> np.ndarray:
+    """Which times (n,) have one term with their delayed entry."""
+    late = (times.entry > 0) & (survival.since is not None)
+    return late & (times.code <= RIGHT) & ~times.exposed
+
+
+def apart(survival: Survival, times: Times) -> Rows | None:
+    """The rows whose delayed entry is a term of its own; None without any."""
+    return (
+        times.entered
+        if survival.since is None
+        else which((times.entry > 0) & ~at_once(survival, times))
+    )
+
+
+def pieces(survival: Survival, times: Times) -> Iterator[tuple[str, Rows]]:
     """The terms that occur, each with its rows."""
+    together = at_once(survival, times)
+    if together.any():
+        for term, code in zip(LATE, (EXACT, RIGHT), strict=True):
+            if (late := which(together & (times.code == code))) is not None:
+                yield term, late
+        others = np.flatnonzero(~together)
+        for kind, rows in pieces(survival, times.take(others)):
+            yield kind, others[rows]
+        return
+    yield from _finer(times)
+
+
+def _finer(times: Times) -> Iterator[tuple[str, Rows]]:
     for kind, rows in times.kinds():
         if kind == "exact" and times.exposed.any():
             yield "exposed", np.flatnonzero(times.exposed)
@@ -229,26 +281,36 @@ class _Bounds(NamedTuple):
 def _seen(survival: Survival, seen: Seen, linked: tuple[Linked, ...]) -> Array:
     """The sum of the terms; where a row is of another kind, the term of harmless times is left."""
     value = 0.0 * seen.lower
+    together, late = seen.code < 0, False
+    entry: Array = 1.0
+    if seen.entry is not None:
+        late = seen.entry > 0
+        entry = xp.where(late, seen.entry, 1.0)
     for kind in seen.kinds:
         here = seen.code == KINDS.index(kind)
         lower = xp.where(here & (seen.lower > 0), seen.lower, 1.0)
         upper = xp.where(here & (seen.upper < np.inf), seen.upper, 2.0)
         bounds: Any = _Bounds(lower, upper, xp.log(lower), xp.log(upper))
         term = TERMS[kind](survival, bounds, linked)
+        if seen.entry is not None and survival.since is not None and f"late-{kind}" in LATE:
+            since = xp.where(late & here, entry, 0.5 * lower)
+            known = bounds._replace(entry=since, log_entry=xp.log(since))
+            term = xp.where(late, TERMS[f"late-{kind}"](survival, known, linked), term)
+            together = together | here
         if kind == "exact" and seen.background is not None:
             exposed = seen.background > 0
             rate = xp.where(exposed, seen.background, 1.0)
             both = _exposed(survival, bounds._replace(background=rate), linked)
             term = xp.where(exposed, both, term)
+            together = together & ~exposed
         if kind == "interval":
             narrow = bounds.log_upper - bounds.log_lower < NARROW
             term = xp.where(narrow, _narrow(survival, bounds, linked), term)
         value = value + xp.where(here, term, 0.0)
     if seen.entry is None:
         return value
-    late = seen.entry > 0
-    t = xp.where(late, seen.entry, 1.0)
-    return _less(value, xp.where(late, survival.logsf(Instant(t, xp.log(t)), *linked), 0.0))
+    reached = survival.logsf(Instant(entry, xp.log(entry)), *linked)
+    return _less(value, xp.where(late & ~together, reached, 0.0))
 
 
 def _less(value: Array, reached: Array) -> Array:
@@ -275,10 +337,10 @@ def contributions(survival: Survival, times: Times | Seen, linked: tuple[Linked,
         return _seen(survival, times, linked)
     parts = [
         (rows, TERMS[kind](survival, times.take(rows), some_rows(linked, rows)))
-        for kind, rows in pieces(times)
+        for kind, rows in pieces(survival, times)
     ]
     value = join(parts, linked, len(times))
-    entered = times.entered
+    entered = apart(survival, times)
     if entered is None:
         return value
     entry = entry_term(survival, times.take(entered), some_rows(linked, entered))

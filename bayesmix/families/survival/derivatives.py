@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,16 +17,19 @@ from bayesmix.families.links import HALF_LOG_2PI as HALF_LOG_2PI
 from bayesmix.families.links import Linked
 from bayesmix.families.survival.base import (
     LARGEST,
+    LATE,
     TERMS,
     Instant,
     Rows,
     Survival,
+    apart,
+    at_once,
     entry_term,
     join,
     pieces,
     some_rows,
 )
-from bayesmix.formula.times import Times
+from bayesmix.formula.times import RIGHT, Times, which
 
 
 def derivatives(
@@ -52,19 +56,17 @@ def derivatives(
         # A sampler's case: nothing to put together.
         return finite(form(Instant(times.lower, times.log_lower), times.event, *linked))
     parts: list[tuple[Rows, Derivatives]] = []
-    terms = dict(pieces(times))
-    if form is not None and (points := times.points) is not None:
+    terms = dict(pieces(survival, times))
+    if form is not None:
         # A hazard for some, a cumulative hazard for all.
-        some = times.take(points)
-        at = Instant(some.lower, some.log_lower)
-        parts.append((points, form(at, some.event, *some_rows(linked, points))))
-        terms = {kind: rows for kind, rows in terms.items() if kind not in ("exact", "right")}
+        terms = {kind: rows for kind, rows in terms.items() if kind not in _CLOSED}
+        parts += _points(survival, form, times, linked)
     for kind, rows in terms.items():
         some = times.take(rows)
         term = partial(TERMS[kind], survival, some)
         parts.append((rows, automatic(term, some_rows(linked, rows), len(some))))
     d = join_derivatives(parts, linked, len(times))
-    if (entered := times.entered) is None:
+    if (entered := apart(survival, times)) is None:
         return finite(d)
     late, own = times.take(entered), some_rows(linked, entered)
     if form is None:
@@ -74,6 +76,25 @@ def derivatives(
     entry = finite(join_derivatives([(entered, entry)], linked, len(times)))
     logf = np.where(entry.logf > -np.inf, d.logf - entry.logf, -np.inf)
     return finite(d.map(np.subtract, entry)._replace(logf=logf))
+
+
+_CLOSED = ("exact", "right", *LATE)
+
+
+def _points(
+    survival: Survival, form: Callable[..., Derivatives], times: Times, linked: tuple[Linked, ...]
+) -> Iterator[tuple[Rows, Derivatives]]:
+    """Times known exactly or right-censored, without a background, by closed forms."""
+    late = at_once(survival, times)
+    points = (times.code <= RIGHT) & ~times.exposed
+    if (rows := which(points & ~late)) is not None:
+        some = times.take(rows)
+        at = Instant(some.lower, some.log_lower)
+        yield rows, form(at, some.event, *some_rows(linked, rows))
+    if (rows := which(points & late)) is not None:
+        some = times.take(rows)
+        at, entry = Instant(some.lower, some.log_lower), Instant(some.entry, some.log_entry)
+        yield rows, form(at, some.event, *some_rows(linked, rows), entry=entry)
 
 
 def join_derivatives(

@@ -42,7 +42,7 @@ FAMILY = Family(
     params={"rate": "log"},
     location="rate",
     survival=transformed(
-        TimesKernel("exponential", kernel_line, "extreme", parameters=1), quantile
+        TimesKernel("exponential", kernel_line, "extreme", straight=True, parameters=1), quantile
     ),
     start=start,
     mean=lambda rate: 1 / rate,

@@ -67,7 +67,9 @@ FAMILY = Family(
     "loglogistic",
     params={"shape": "log", "scale": "log"},
     location="scale",
-    survival=transformed(TimesKernel("loglogistic", scaled_line, "logistic"), quantile),
+    survival=transformed(
+        TimesKernel("loglogistic", scaled_line, "logistic", straight=True), quantile
+    ),
     start=start,
     mean=mean,
     variance=variance,

@@ -62,7 +62,7 @@ FAMILY = Family(
     "lognormal",
     params={"meanlog": "identity", "sdlog": "log"},
     location="meanlog",
-    survival=transformed(TimesKernel("lognormal", kernel_line, "normal"), quantile),
+    survival=transformed(TimesKernel("lognormal", kernel_line, "normal", straight=True), quantile),
     start=start,
     mean=mean,
     variance=variance,

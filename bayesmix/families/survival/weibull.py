@@ -53,7 +53,7 @@ FAMILY = Family(
     "weibull",
     params={"shape": "log", "scale": "log"},
     location="scale",
-    survival=transformed(TimesKernel("weibull", scaled_line, "extreme"), quantile),
+    survival=transformed(TimesKernel("weibull", scaled_line, "extreme", straight=True), quantile),
     start=start,
     mean=mean,
     variance=variance,

@@ -64,7 +64,7 @@ FAMILY = Family(
     params={"shape": "log", "scale": "log"},
     location="scale",
     survival=transformed(
-        TimesKernel("weibull_ph", kernel_line, "extreme"), by_usual(weibull.quantile)
+        TimesKernel("weibull_ph", kernel_line, "extreme", straight=True), by_usual(weibull.quantile)
     ),
     start=start,
     mean=by_usual(weibull.mean, "scale^(-1 / shape) Gamma(1 + 1 / shape)."),
