@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.estimation.contenders import contenders, distinct
 from bayesmix.estimation.em import Floors, Runs, climb
 from bayesmix.estimation.ends import collapse_test, has_status, mean_weights, name_ends
-from bayesmix.estimation.newton import compiled_newton, newton
+from bayesmix.estimation.newton import newton
 from bayesmix.estimation.starts import (
     Memberships,
     classify,
@@ -44,8 +44,6 @@ TIMES_STEPS = 60
 # Ends that cannot win against any other; the last one can against the first ones.
 LOST = ("degenerate", "failed", "spurious")
 ROUNDS = 40
-# Rounds of the kernels alone, and cycles of extrapolation in each.
-SOON, CYCLES = 3, 3
 MANY_UNITS = 20_000
 # Few starts are chosen from four times as many, up to so many candidates.
 CANDIDATES = 40
@@ -354,23 +352,18 @@ def _finish(
     collapsed: Floors,
     report: Callable[[int, float], None] | None,
 ) -> None:
-    """Newton's method, and squared extrapolation of EM where it cannot.
-
-    The kernels soon bring most starts of small data to where the information is definite; where
-    components may collapse, guarded steps are taken at once, as fewer starts then do.
-    """
-    tol = FIRST_TOL
-    for _ in range(SOON if is_bounded(problem) else 0):
-        _over_budget(runs, options.max_iter)
-        (again,) = (runs.status == "resting").nonzero()
-        if not compiled_newton(problem, runs, again, tol=options.tol):
-            break
-        runs.status[runs.status == "resting"] = "running"
-        climb(problem, runs, max_iter=CYCLES, tol=tol, collapsed=collapsed, squared=True)
-        runs.status[runs.status == "running"] = "resting"
+    """Newton's method, at first by the kernels alone, and squared extrapolation of EM between."""
+    tol, bounded = FIRST_TOL, is_bounded(problem)
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
-        newton(problem, runs, tol=options.tol, max_iter=options.steps, on_iteration=report)
+        newton(
+            problem,
+            runs,
+            tol=options.tol,
+            closely=number > 0,
+            max_iter=options.steps,
+            on_iteration=report,
+        )
         again = runs.status == "resting"
         if not again.any():
             break
@@ -378,19 +371,22 @@ def _finish(
         tol = max(0.1 * tol, 0.01 * options.tol)
         before = runs.loglik.copy()
         climb(problem, runs, max_iter=8, tol=tol, collapsed=collapsed, squared=True)
-        _give_up(runs, before, rounds_left=ROUNDS - number)
+        _give_up(runs, before, rounds_left=ROUNDS - number, bounded=bounded)
         runs.status[runs.status == "running"] = "resting"
 
 
-def _give_up(runs: Runs, before: np.ndarray, rounds_left: int) -> None:
-    """Stop starts below the best end that would not pass it at ten times their last round's gain.
+def _give_up(runs: Runs, before: np.ndarray, rounds_left: int, *, bounded: bool) -> None:
+    """Stop starts below the best that would not pass it at ten times their last round's gain.
 
-    Or not by more than tells maxima apart.
+    Or not by more than tells maxima apart.  The best is an end, unless the likelihood is bounded:
+    else a start that has not ended may be on its way to a collapse.
     """
-    done = has_status(runs, "converged", "boundary", "singular")
-    if not done.any():
+    best = has_status(runs, "converged", "boundary", "singular")
+    if bounded:
+        best |= has_status(runs, "running", "resting")
+    if not best.any():
         return
-    top = runs.loglik[done].max()
+    top = runs.loglik[best].max()
     gap = top - runs.loglik
     with np.errstate(invalid="ignore"):
         gain = 10 * rounds_left * (runs.loglik - before)

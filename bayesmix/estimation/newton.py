@@ -1,6 +1,6 @@
 """Newton's method with the exact observed information, for many starts together.
 
-Kernels take the steps of small data, but for those that need a closer look: see `kernels.runs`.
+Where there are kernels they go first, see `kernels.runs`; what they leave needs a closer look.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import numpy as np
 from bayesmix.estimation.em import Runs, follow
 from bayesmix.likelihood import Problem, em_pass, largest_shift, log_likelihood
 from bayesmix.likelihood.engine import engine, information
+from bayesmix.likelihood.information import Information
 
 # A step that is this large relative to 1 + |theta| when the log-likelihood no
 # longer grows belongs to a parameter on its way to infinity.
 LARGE_STEP = 1e-3
-SMALLEST_EIGENVALUE = 1e-13
+SMALLEST_EIGENVALUE, SURE = 1e-13, 1e-10
 # Largest change of a linear predictor in one step, on logit and log scales.
 LONGEST = 8.0
 # How often a step may be made three times as long.
 LENGTHS = 8
-SMALLEST_MU = 1e-3
-# Complete-data information, in standard coordinates, of a parameter that no unit informs.
+# As in `kernels.runs`: the complete-data information, in standard coordinates, of a parameter that
+# no unit informs, and the shares of it that make the observed information definite.
 UNINFORMED = 1e-12
+SHARES = 1e-3 * 4.0 ** np.arange(10)
 
 
 class _Step(NamedTuple):
@@ -62,7 +64,7 @@ def _guarded(
 
     In the metric of the complete-data information its eigenvalues mu are at most
     one; EM would divide the score by one in every direction, Newton by mu.  Here
-    it is |mu|, but at least a thousandth: uphill, and away from saddles.
+    it is mu + c, with the least of some shares c that makes all of them positive.
 
     Parameters of which the complete data say nothing are at infinity, and stay where they are:
     of the others the step is Newton's where it can be.
@@ -94,11 +96,32 @@ def _guarded(
     basis = white @ turn
     along = np.einsum("rij,ri->rj", basis, np.where(at_limit | ~np.isfinite(score), 0.0, score))
     definite = usable & lost & (mu[:, 0] > SMALLEST_EIGENVALUE)
-    size = np.where(definite[:, None], mu, np.maximum(np.abs(mu), SMALLEST_MU))
+    enough = mu[:, :1] + SHARES > SURE
+    usable &= definite | enough.any(1)
+    share = np.where(definite, 0.0, SHARES[enough.argmax(1)])
+    size = np.where(usable[:, None], mu + share[:, None], 1.0)
     step = np.einsum("rij,rj->ri", basis, along / size)
     flat = np.zeros(len(mu), bool)
     step = np.where(usable[:, None], step, 0.0)
     return _Step(step, (along**2 / size).sum(1), definite, flat), usable, lost
+
+
+def _ascent(
+    problem: Problem, theta: np.ndarray, info: Information, free: np.ndarray
+) -> tuple[_Step, np.ndarray, np.ndarray]:
+    """Newton steps, guarded where need be; which are `usable`, and `lost`: see `_guarded`."""
+    n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
+    usable, lost = n.definite.copy(), np.zeros(len(theta), bool)
+    other = (~(n.definite | n.flat)).nonzero()[0]
+    if len(other):
+        guarded, usable[other], lost[other] = _guarded(
+            info.matrix[other[:, None, None], free[:, None], free],
+            em_pass(problem, theta[other]).scoring[:, free[:, None], free],
+            info.score[other][:, free],
+        )
+        for mine, theirs in zip(n, guarded, strict=True):
+            mine[other] = theirs
+    return n, usable, lost
 
 
 @np.errstate(all="ignore")  # a start may be on its way to a collapse
@@ -107,6 +130,7 @@ def newton(
     runs: Runs,
     *,
     tol: float,
+    closely: bool = True,
     max_iter: int = 60,
     on_iteration: Callable[[int, float], None] | None = None,
 ) -> None:
@@ -126,6 +150,8 @@ def newton(
         Changed in place.
     tol : float
         Relative size of the log-likelihood still to be gained.
+    closely : bool
+        Whether starts that kernels have left are looked at.
     max_iter : int
     on_iteration : callable, optional
         Called with the number of resting starts and the best log-likelihood.
@@ -135,29 +161,22 @@ def newton(
     if not len(free):
         runs.status[active] = "converged"
         return
+    if _compiled(problem, runs, tol=tol, max_iter=max_iter):
+        active = active[runs.status[active] == "resting"]
+        if on_iteration is not None:
+            on_iteration(len(active), float(np.max(runs.loglik)))
+        if not closely:
+            return
     widens = _threshold_steps(problem)[free]
-    plain, large = active, np.zeros(len(runs.theta), int)
+    large = np.zeros(len(runs.theta), int)
     for _ in range(max_iter):
-        if not widens.any() and compiled_newton(problem, runs, plain, tol=tol, max_iter=max_iter):
-            active = active[runs.status[active] == "resting"]
-            if on_iteration is not None:
-                on_iteration(len(active), float(np.max(runs.loglik)))
         if not len(active):
             return
         theta = runs.theta[active]
         info = information(problem, theta)
         runs.iterations[active] += 1
-        n = _steps(info.matrix[:, free[:, None], free], info.score[:, free])
-        step, usable, lost = n.step, n.definite.copy(), np.zeros(len(active), bool)
-        other = (~(n.definite | n.flat)).nonzero()[0]
-        if len(other):
-            guarded, usable[other], lost[other] = _guarded(
-                info.matrix[other[:, None, None], free[:, None], free],
-                em_pass(problem, theta[other]).scoring[:, free[:, None], free],
-                info.score[other][:, free],
-            )
-            for mine, theirs in zip(n, guarded, strict=True):
-                mine[other] = theirs
+        n, usable, lost = _ascent(problem, theta, info, free)
+        step = n.step
         size = (np.abs(step) / (1 + np.abs(theta[:, free]))).max(1)
         near = n.definite & (n.decrement <= 1e-2 * tol * (np.abs(info.loglik) + 0.1))
         often = large[active] = np.where(usable & (size > 0.01), large[active] + 1, 0)
@@ -172,7 +191,6 @@ def newton(
         small = size <= LARGE_STEP
         singular = ~n.definite & n.flat
         ended = singular | ~rose | (near & (small | (often >= 4)))
-        plain = active[n.definite & ~ended]
         if ended.any():
             end = np.where(small & ~lost, "converged", "boundary")
             end = np.where(near, end, np.where(singular, "singular", "resting"))
@@ -194,15 +212,19 @@ def _threshold_steps(problem: Problem) -> np.ndarray:
     return out
 
 
-def compiled_newton(
-    problem: Problem, runs: Runs, which: np.ndarray, *, tol: float, max_iter: int = 60
-) -> bool:
-    """The steps of some starts that the kernels can take; whether there are any."""
+def _compiled(problem: Problem, runs: Runs, *, tol: float, max_iter: int) -> bool:
+    """The same of resting starts by kernels; whether there are any for this model.
+
+    Starts at which the likelihood is nearly flat in some direction are left "resting".
+    """
     runner = engine(problem).runs
-    if runner is None or not len(which):
+    if runner is None or _threshold_steps(problem).any():
         return False
-    done = runner.newton(runs.theta[which], max_iter=max_iter, tol=tol, widest=problem.widest)
-    follow(runs, which, done)
+    (resting,) = (runs.status == "resting").nonzero()
+    if len(resting):
+        theta = runs.theta[resting]
+        done = runner.newton(theta, max_iter=max_iter, tol=tol, widest=problem.widest)
+        follow(runs, resting, done)
     return True
 
 

@@ -112,8 +112,8 @@ def buffers(
         "unit_weight": line, "totals": line, "masses": line, "c": line, "product": line,
         "channels": width * line, "means": size * line, "places": max(width, size),
         "products": width * width,
-        "step": size, "right": size, "scale": size, "factor": size * size, "proposal": size,
-        "second_proposal": size, "sums": sums,
+        "step": size, "right": size, "scale": size, "factor": size * size, "observed": size * size,
+        "proposal": size, "second_proposal": size, "sums": sums,
     }  # fmt: skip
 
 

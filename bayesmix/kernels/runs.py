@@ -29,6 +29,12 @@ LAST, FAR = 1e-3, 1e-2
 # Below the former no step is too long, else a linear predictor changes by the latter at most.
 SHORT, LONGEST = 0.1, 8.0
 
+# Complete-data information, in standard coordinates, of a parameter that no unit informs.
+UNINFORMED = 1e-12
+# The least share of the complete-data information that makes the observed one definite is sought
+# from here on, four times as large each time.
+SHARE, SHARES = 1e-3, 10
+
 call_pass, call_step, runs_at = caller(PASS_SIGNATURE), caller(STEP_SIGNATURE), records(r.RUN)
 
 # (task, run): a number and the address of a record of RUN.
@@ -146,8 +152,36 @@ def climb(model: Any, run: Any, work: Any, theta: int, squared: bool, trace: Arr
 
 
 @elementwise
+def guarded_step(model: Any, run: Any, work: Any, theta: int, new: int) -> Any:
+    """As `newton_step` where the observed information H, just computed, is not definite.
+
+    H + c C takes its place, where C is the complete-data information: in its metric no eigenvalue
+    of H exceeds one, so with c = 0 the step is Newton's, and with a large c a short one of EM.
+    There is none where the complete data say nothing of a parameter: it is at infinity.
+    """
+    d, n, call = model.size, model.size * model.size, calls_at(run.call)
+    at = call[0].sums + 8 * (1 + model.k + d)
+    copy(n, at, work.observed)
+    sums_at(run, theta, r.STEP, r.OWN)
+    own, both, kind = doubles(work.observed, n), doubles(at, n), integers(model.kind, d)
+    decrement, length, change = math.nan, 0.0, 0.0
+    for j in range(d):
+        if kind[j] != r.HELD and not both[j * d + j] > UNINFORMED:
+            return decrement, length, change
+    for i in range(n):
+        both[i] = own[i] + SHARE * both[i]
+    for _ in range(SHARES):
+        decrement, length, change = newton_step(model, work, run.call, theta, new)
+        if decrement >= 0.0:
+            break
+        for i in range(n):
+            both[i] += 3.0 * (both[i] - own[i])
+    return decrement, length, change
+
+
+@elementwise
 def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
-    """Newton's method with the observed information, as long as that is positive definite.
+    """Newton's method with the observed information, guarded where that is not definite.
 
     No step may move a linear predictor too far: no column has values above `options[1]`.
     """
@@ -156,7 +190,11 @@ def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
     loglik = sums_at(run, theta, r.INFORMATION, r.OWN)
     while count < run.steps and status == r.RESTING and moved:
         decrement, length, change = newton_step(model, work, run.call, theta, new)
-        if not decrement >= 0.0:
+        definite = decrement >= 0.0
+        if not definite:
+            decrement, length, change = guarded_step(model, run, work, theta, new)
+        small = decrement <= 1e-2 * options[0] * (abs(loglik) + 0.1)
+        if not (definite or (decrement >= 0.0 and not small)):
             break
         if length >= SHORT and change * options[1] > LONGEST:
             stretch(size, theta, new, LONGEST / (change * options[1]), new)
@@ -168,8 +206,7 @@ def newton(model: Any, run: Any, work: Any, theta: int, trace: Array) -> Any:
                 copy(size, beyond, new)
             loglik = sums_at(run, new, r.INFORMATION, r.OWN)
         copy(size, new, theta)
-        near = moved and decrement <= 1e-2 * options[0] * (abs(loglik) + 0.1)
-        if near and (length <= LAST or far >= 4):
+        if definite and moved and small and (length <= LAST or far >= 4):
             status = r.CONVERGED if length <= LAST else r.BOUNDARY
         trace[count] = loglik
         count += 1

@@ -81,7 +81,7 @@ def narrowness(problem: Problem, theta: np.ndarray) -> np.ndarray:
         few = _few(problem, arrays, group, resp)
         for m in np.flatnonzero(few | group.family.is_own):
             others = _references(group, int(m), few, resp)
-            gain = min(_narrower(problem, theta, resp, group, int(m), int(t)) for t in others)
+            gain = _narrower(problem, theta, resp, group, int(m), others).min()
             if gain > (NARROW_GAIN if few[m] else COLLAPSED_GAIN):
                 s = group.members[m]
                 out[s] = max(out[s], gain)
@@ -193,29 +193,37 @@ def _references(group: Group, member: int, few: np.ndarray, resp: np.ndarray) ->
 
 
 def _narrower(
-    problem: Problem, theta: np.ndarray, resp: np.ndarray, group: Group, s: int, t: int
-) -> float:
-    """The gain of member s of a family over member t, zero where s is the wider one.
+    problem: Problem, theta: np.ndarray, resp: np.ndarray, group: Group, s: int, others: np.ndarray
+) -> np.ndarray:
+    """The gains of member s of a family over other members, zero where s is the wider one.
 
     A divergence is smaller from the narrow to the wide one than the other way.
     """
-    mine, theirs = (_gain(problem, theta, resp, group, *pair) for pair in ((s, t), (t, s)))
-    return mine if mine < theirs else 0.0
+    one, many = np.full(len(others), s), others
+    gains = _gains(problem, theta, resp, group, np.append(one, many), np.append(many, one))
+    mine, theirs = gains.reshape(2, -1)
+    return np.where(mine < theirs, mine, 0.0)
 
 
-def _gain(
-    problem: Problem, theta: np.ndarray, resp: np.ndarray, group: Group, one: int, other: int
-) -> float:
-    """The mean gain of a member's density over that with another's dispersions."""
-    swapped = np.tile(theta, (2, 1))
+def _gains(
+    problem: Problem,
+    theta: np.ndarray,
+    resp: np.ndarray,
+    group: Group,
+    ones: np.ndarray,
+    others: np.ndarray,
+) -> np.ndarray:
+    """The mean gains (m,) of members' densities over those with the dispersions of others."""
+    pair, s = np.arange(len(ones)), np.array(group.members)[ones]
+    swapped = np.tile(theta, (len(ones) + 1, 1))
     for slot in _collapsing(group):
-        mine, theirs = slot.index[one], slot.index[other]
-        has = (mine >= 0) & (theirs >= 0)
-        swapped[1, mine[has]] = theta[theirs[has]]
-    s, total = group.members[one], 0.0
-    for chunk in chunks(problem, 2 * problem.spec.k):
-        logf = log_densities(problem, swapped, chunk)[:, s]
-        r = resp[chunk.units, s]
+        mine, theirs = slot.index[ones], slot.index[others]
+        at, column = ((mine >= 0) & (theirs >= 0)).nonzero()
+        swapped[at, mine[at, column]] = theta[theirs[at, column]]
+    total = np.zeros(len(ones))
+    for chunk in chunks(problem, len(swapped) * problem.spec.k):
+        logf = log_densities(problem, swapped, chunk)
+        r = resp[chunk.units][:, s].T
         with np.errstate(invalid="ignore"):
-            total += float(np.where(r > 0, r * (logf[0] - logf[1]), 0.0).sum())
-    return total / max(float(resp[:, s].sum()), 1e-300)
+            total += np.where(r > 0, r * (logf[-1, s] - logf[pair, s]), 0.0).sum(1)
+    return total / np.maximum(resp[:, s].sum(0), 1e-300)

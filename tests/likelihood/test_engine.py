@@ -213,15 +213,17 @@ def test_passes_of_all_kinds_agree(both, name):
 def test_fits_of_all_kinds_agree(both, name):
     formula, options = SEVERAL[name]
     spec = bmx.Mixture(formula, OTHER, **{"k": 2, **options}).spec
-    matrix = np.random.default_rng(0).dirichlet(np.ones(spec.k), spec.rows.n_units)
+    # From here no component collapses: how far one gets, and when, is no number to compare.
+    matrix = np.random.default_rng(4).dirichlet(np.full(spec.k, 30.0), spec.rows.n_units)
 
     def best(problem):
         theta = run.start_from(problem, matrix)
-        return theta, run.maximise(problem, theta, run.Options(max_iter=200)).loglik
+        return theta, run.maximise(problem, theta, run.Options(max_iter=200))
 
     (theta, slow), (other, fast) = both(spec, best)
     assert_allclose(other, theta, rtol=1e-5, atol=1e-5)
-    assert_allclose(fast, slow, rtol=1e-7)
+    assert_allclose(fast.loglik, slow.loglik, rtol=1e-7)
+    assert fast.status.tolist() == slow.status.tolist() != ["degenerate"]
 
 
 @pytest.mark.parametrize("all_late", [False, True])
@@ -274,11 +276,18 @@ def runs_from_memberships(problem):
     return (theta, hard, starts.pooled(problem), *first, *second), (*status, *runs.status)
 
 
+def clipped(spec, run):
+    """The logit of a component that has vanished is rounding; below -30 it is gone in both."""
+    size = spec.layout.size
+    return [np.maximum(x, -30) if np.shape(x)[1:] == (size,) else x for x in run]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", MODELS)
 def test_runs_agree(both, family, name):
-    (slow, before), (fast, after) = both(spec_of(family, name), runs_from_memberships)
-    assert_same(fast, slow, rtol=1e-6)
+    spec = spec_of(family, name)
+    (slow, before), (fast, after) = both(spec, runs_from_memberships)
+    assert_same(clipped(spec, fast), clipped(spec, slow), rtol=1e-6)
     assert before == after
 
 
@@ -288,13 +297,7 @@ def test_runs_agree(both, family, name):
 def test_held_parameters_stay(both, fixed):
     spec = hold(spec_of("gaussian", "varying"), fixed)
     (slow, _), (fast, _) = both(spec, runs_from_memberships)
-    # The logit of a component that has vanished is rounding; below -30 it is gone in both.
-    size = spec.layout.size
-
-    def clipped(run):
-        return [np.maximum(x, -30) if np.shape(x)[1:] == (size,) else x for x in run]
-
-    assert_same(clipped(fast), clipped(slow), rtol=1e-6)
+    assert_same(clipped(spec, fast), clipped(spec, slow), rtol=1e-6)
 
 
 def test_held_weights_go_through_numpy(monkeypatch):
