@@ -72,6 +72,7 @@ def orthogonal(
     unit = np.ldexp(1.0, np.frexp(largest)[1])
     out /= unit[:, None]
     size = _sizes(out, weight)
+    size[constant] = out[constant, 0]  # of one exactly, as kernels have no design for it
     out /= size[:, None]
     # Products of columns are zero, except where one may not absorb the other.
     turn, gram, oblique = np.diag(1 / unit / size), np.eye(p), False
