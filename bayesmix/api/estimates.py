@@ -146,8 +146,8 @@ class Estimates(TimeQuantities):
 
         ``starts.attrs["agreeing"]`` counts the starts that reached the best.  If you do not set
         ``starts=`` and fewer than three of the ten starts reach the best, ten more follow:
-        some near the best one, some with components merged and split, some random.  Of more than
-        20,000 units, starts that cannot win any more end early, with the status "max_iter".
+        some near the best one, some with components merged and split, some random.  Starts that
+        cannot pass the best one any more are stopped early, with the status "max_iter".
         """
         return self._fitted.ends.frame()
 

@@ -396,8 +396,10 @@ def _inverted(
         return np.where(up, both[1], both[0]) > target
 
     reach = np.where(np.isfinite(far), np.abs(far - finite), 1.0 + np.abs(finite))
-    while (short := beyond(reach) & ~np.isfinite(far)).any():
-        reach = np.where(short, 2 * reach, reach)
+    # Tails below the smallest numbers are those of no finite distance.
+    while (short := beyond(reach) & ~np.isfinite(far) & (reach < np.inf)).any():
+        with np.errstate(over="ignore"):
+            reach = np.where(short, 2 * reach, reach)
     ends = np.full(reach.shape, np.log(NEAREST)), np.log(np.maximum(reach, NEAREST))
     distance = np.exp(halved(lambda x: beyond(np.exp(x)), *ends))
     y = np.where(up, finite + distance, finite - distance)

@@ -301,6 +301,11 @@ def test_rows_in_a_far_tail_are_drawn_within_their_limits():
     )
     share = stats.poisson(60).pmf(5) / stats.poisson(60).cdf(5)
     assert (y == 5).mean() == pytest.approx(share, abs=0.04)
+    y = draw_within(
+        family, {"mu": np.full(n, 60.0)}, 60 + high, Limits.of("truncated", high - 1, high), rng
+    )
+    assert set(y) == {4, 5}
+    assert (y == 4).mean() == pytest.approx(5 / 65, abs=0.05)
     family = numbers("gaussian")
     for unit in (1.0, 1e-30):  # the response's
         low, high = np.full(n, 0.0), np.full(n, 0.1 * unit)
@@ -309,6 +314,17 @@ def test_rows_in_a_far_tail_are_drawn_within_their_limits():
             y = draw_within(family, natural, 9 + high, Limits.of("truncated", low, high), rng)
             cdf = stats.truncnorm(-mu, 0.1 - mu, mu, 1).cdf
             assert stats.kstest(y / unit, cdf).pvalue > 0.01
+
+
+def test_rows_in_a_tail_without_numbers_end():
+    """P(Y > 1000) is far below 1e-300: the search for a place is not endless."""
+    from bayesmix.families.limits import draw_within
+
+    low, high = np.full(3, 1e3), np.full(3, np.inf)
+    natural = {"mu": np.zeros(3), "sigma": np.ones(3), "nu": np.full(3, 3000.0)}
+    limits = Limits.of("truncated", low, high)
+    y = draw_within(numbers("student_t"), natural, 0 * low, limits, np.random.default_rng(1))
+    assert (y >= low).all()
 
 
 @pytest.mark.parametrize(
