@@ -353,7 +353,8 @@ def _finish(
     report: Callable[[int, float], None] | None,
 ) -> None:
     """Newton's method, at first by the kernels alone, and squared extrapolation of EM between."""
-    tol, bounded = FIRST_TOL, is_bounded(problem)
+    tol, stopped = FIRST_TOL, np.zeros(len(runs.theta), bool)
+    bounded = collapsed.weights is not None and is_bounded(problem)
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
         newton(
@@ -366,32 +367,33 @@ def _finish(
         )
         again = runs.status == "resting"
         if not again.any():
-            break
+            at = best(runs)
+            if not stopped[at]:
+                break
+            again[at], stopped[at] = True, False  # those that it could not pass were lost
         runs.status[again] = "running"
         tol = max(0.1 * tol, 0.01 * options.tol)
         before = runs.loglik.copy()
         climb(problem, runs, max_iter=8, tol=tol, collapsed=collapsed, squared=True)
-        _give_up(runs, before, rounds_left=ROUNDS - number, bounded=bounded)
+        stopped |= _give_up(runs, before, rounds_left=ROUNDS - number, bounded=bounded)
         runs.status[runs.status == "running"] = "resting"
 
 
-def _give_up(runs: Runs, before: np.ndarray, rounds_left: int, *, bounded: bool) -> None:
+def _give_up(runs: Runs, before: np.ndarray, rounds_left: int, *, bounded: bool) -> np.ndarray:
     """Stop starts below the best that would not pass it at ten times their last round's gain.
 
-    Or not by more than tells maxima apart.  The best is an end, unless the likelihood is bounded:
-    else a start that has not ended may be on its way to a collapse.
+    Or not by more than tells maxima apart; gives which.  The best is an end, unless the likelihood
+    is bounded: else a start that has not ended may be on its way to a collapse.
     """
-    best = has_status(runs, "converged", "boundary", "singular")
-    if bounded:
-        best |= has_status(runs, "running", "resting")
-    if not best.any():
-        return
-    top = runs.loglik[best].max()
+    going = has_status(runs, "running", "resting")
+    ahead = has_status(runs, "converged", "boundary", "singular") | (going & bounded)
+    top = runs.loglik[ahead].max(initial=-np.inf)
     gap = top - runs.loglik
     with np.errstate(invalid="ignore"):
         gain = 10 * rounds_left * (runs.loglik - before)
         hopeless = (gap > 0) & (gain < np.maximum(gap, AGREE * (abs(top) + 1)))
-    runs.status[hopeless & has_status(runs, "running", "resting")] = "max_iter"
+    runs.status[hopeless & going] = "max_iter"
+    return hopeless & going
 
 
 def _over_budget(runs: Runs, budget: int) -> None:
