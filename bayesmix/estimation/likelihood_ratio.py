@@ -53,12 +53,8 @@ class LikelihoodRatioTest(Described):
     p_value : float
         Probability of a statistic at least as large with k0 components.  For a bootstrap,
         (1 + number of larger draws) / (1 + number of draws): never zero.
-    draws : ndarray
-        Statistics of the resamples, missing where a refit failed; empty for "vlmr".
     adjusted : (float, float)
         Statistic and p-value adjusted by Lo, Mendell and Rubin; missing for "bootstrap".
-    weights : ndarray
-        Weights of the chi-squares for "vlmr", descending; empty for "bootstrap".
 
     Examples
     --------
@@ -75,9 +71,19 @@ class LikelihoodRatioTest(Described):
     k1: int
     statistic: float
     p_value: float
-    draws: np.ndarray = field(default_factory=lambda: np.empty(0))
     adjusted: tuple[float, float] = (np.nan, np.nan)
-    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+    _draws: np.ndarray = field(default_factory=lambda: np.empty(0))
+    _weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def draws(self) -> np.ndarray:
+        """Statistics of the resamples, missing where a refit failed; empty for "vlmr"."""
+        return self._draws.copy()
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of the chi-squares for "vlmr", descending; empty for "bootstrap"."""
+        return self._weights.copy()
 
     @property
     def caveat(self) -> str:
@@ -170,7 +176,7 @@ def bootstrap_test(
         )
     p = (1 + int((usable >= observed).sum())) / (1 + len(usable))
     sizes = small.k_requested, large.k_requested
-    return LikelihoodRatioTest("bootstrap", *sizes, observed, p, draws)
+    return LikelihoodRatioTest("bootstrap", *sizes, observed, p, _draws=draws)
 
 
 def _resampled(
@@ -259,7 +265,7 @@ def vuong_test(small: Fitted, large: Fitted) -> LikelihoodRatioTest:
     adjusted = observed / (1 + 1 / (extra * np.log(small.spec.n_units)))
     p, p_adjusted = (weighted_chi2_sf(x, weights) for x in (observed, adjusted))
     sizes, both = (small.k_requested, large.k_requested), (adjusted, p_adjusted)
-    return LikelihoodRatioTest("vlmr", *sizes, observed, p, adjusted=both, weights=weights)
+    return LikelihoodRatioTest("vlmr", *sizes, observed, p, both, _weights=weights)
 
 
 def _scores(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:

@@ -75,8 +75,6 @@ class OutsideFit(SecondStep):
     ----------
     name, source, method, assign
         As of every second step; the covariance of `source` carries the first step's uncertainty.
-    errors : DataFrame
-        Classification errors P(assigned | class), classes by assigned classes.
 
     Examples
     --------
@@ -88,7 +86,12 @@ class OutsideFit(SecondStep):
     ['Intercept', 'RDS', 'Intercept', 'RDS']
     """
 
-    errors: pd.DataFrame
+    _errors: pd.DataFrame
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """Classification errors P(assigned | class), classes by assigned classes."""
+        return self._errors.copy()
 
     @property
     def params(self) -> xr.Dataset:
