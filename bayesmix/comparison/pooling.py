@@ -12,6 +12,7 @@ from scipy import special
 
 from bayesmix._arguments import door
 from bayesmix._arguments.printing import Described, Printed
+from bayesmix._arguments.shown import type_name
 from bayesmix.comparison.same_data import mixture_spec
 from bayesmix.comparison.scores import is_posterior
 from bayesmix.errors import FitError, SpecError, warn
@@ -253,7 +254,7 @@ def _check(fits: list[Any]) -> None:
         raise SpecError(msg)
     for i, fit in enumerate(fits):
         if not hasattr(fit, "spec") or not hasattr(fit, "summary"):
-            raise SpecError(f"pool(): number {i} of the list is a {type(fit).__name__}, not a fit")
+            raise SpecError(f"pool(): number {i} of the list is {type_name(fit)}, not a fit")
     if len({is_posterior(fit) for fit in fits}) > 1:
         raise SpecError("pool() takes point fits or posteriors, not both")
     first = mixture_spec(fits[0])

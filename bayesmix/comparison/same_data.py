@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix._arguments.shown import type_name
 from bayesmix.errors import SpecError
 from bayesmix.formula.sources.stream import Block
 from bayesmix.formula.times import Times
@@ -40,7 +41,7 @@ def check_fits(fits: Any, call: str) -> dict[str, Any]:
         raise SpecError(msg)
     for name, fit in fits.items():
         if not hasattr(fit, "spec") or not hasattr(fit, "summary"):
-            msg = f"{call}(): {name!r} is a {type(fit).__name__}, not a fit; see {example}"
+            msg = f"{call}(): {name!r} is {type_name(fit)}, not a fit; see {example}"
             raise SpecError(msg)
     return {str(name): fit for name, fit in fits.items()}
 

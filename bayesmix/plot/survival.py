@@ -13,6 +13,7 @@ from bayesmix.formula.calls import time_name
 from bayesmix.plot.bands import draw_over_steps, steps_handles
 from bayesmix.plot.picture import picture
 from bayesmix.plot.style import colour, line_style, with_legend
+from bayesmix.survival.intervals import response_place
 
 COLUMNS = ("time", "estimate", "lower", "upper", "source")
 ALL_COLOUR = "0.2"
@@ -79,6 +80,7 @@ def survival(
     >>> bmx.plot.survival(fit, by="sex").get_ylabel()
     'probability of no event'
     """
+    response_place(fit.source.spec, response, "survival")
     table = _table(fit, by, times, response, ci)
     panel, legend = with_legend(ax)
     groups = _groups(table)

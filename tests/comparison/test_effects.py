@@ -282,6 +282,8 @@ def test_slopes_of_splines_stay_in_their_range():
         (lambda f, d: bmx.slopes(f, "nothing"), bmx.FitError, "not a variable of the model"),
         (lambda f, d: bmx.slopes(f, "g"), bmx.FitError, "comparisons"),
         (lambda f, d: bmx.comparisons(f, {"g": ("a", "z")}), bmx.BayesmixError, "z"),
+        (lambda f, d: bmx.comparisons(f, {}), bmx.FitError, "names no variable"),
+        (lambda f, d: bmx.slopes(f, []), bmx.FitError, "names no variable"),
         (lambda f, d: bmx.comparisons(f, {"x": (1,)}), bmx.FitError, "two or more"),
         (lambda f, d: bmx.predictions(f, by="nothing"), bmx.DataError, "no column"),
         (lambda f, d: bmx.predictions(f, what="nothing"), bmx.FitError, "unknown"),

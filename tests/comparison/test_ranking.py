@@ -374,7 +374,7 @@ def test_trials_belong_to_a_binomial_response():
     [
         ([1, 2], "takes a dict of names to fits"),
         ({}, "given 0 of them"),
-        ({"a": 1, "b": 2}, "'a' is a int, not a fit"),
+        ({"a": 1, "b": 2}, "'a' is of type int, not a fit"),
     ],
 )
 def test_what_is_no_dict_of_fits(call, fits, words):

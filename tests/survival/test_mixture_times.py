@@ -277,6 +277,8 @@ def test_refusals(fit):
     for name in ("survival", "hazard", "restricted_mean_time"):
         with pytest.raises(FitError, match=rf"{name}\(\) is about survival times, and x is none"):
             getattr(plain, name)(1)
+    with pytest.raises(FitError, match=r"^survival\(\) is about survival times"):
+        bmx.plot.survival(plain)
     with pytest.raises(FitError, match=r"by=\[\] names nothing"):
         fit.survival(1, by=[])
     with pytest.raises(bmx.DataError, match="no column 'h'"):

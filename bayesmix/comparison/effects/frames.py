@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +114,15 @@ def contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Con
         variables = [variables]
     if not isinstance(variables, Mapping):
         variables = dict.fromkeys(variables)
+    _some("comparisons", variables)
     _known(spec, variables)
     _present(data, variables)
     return [c for n, v in variables.items() for c in _of_variable(spec, data, n, v)]
+
+
+def _some(call: str, variables: Collection[str]) -> None:
+    if not variables:
+        raise FitError(f"{call}(variables={variables!r}) names no variable; give at least one")
 
 
 def _present(data: pd.DataFrame, names: Any) -> None:
@@ -180,6 +186,7 @@ def _as(column: pd.Series, values: list[Any], index: Any = None) -> Any:
 def slope_contrasts(spec: MixtureSpec, data: pd.DataFrame, variables: Any) -> list[Contrast]:
     """The contrasts of `slopes`: of one variable, or of each in a list."""
     names = [variables] if isinstance(variables, str) else list(variables)
+    _some("slopes", names)
     return [_slope(spec, data, name) for name in names]
 
 
