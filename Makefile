@@ -78,7 +78,7 @@ $(BIN)/python:
 # .venv/.installed-run, -test, -dev and -docs say which extras are in the environment.
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".$(if $(filter run,$*),,[$*])"
-	@echo "Compiling the kernels of bayesmix, once on this machine (about a minute)"
+	@echo "Compiling the kernels of bayesmix, once on this machine (a few minutes)"
 	@$(BIN)/python -c "import bayesmix.kernels; bayesmix.kernels.warm()"
 	@touch $@
 

@@ -11,7 +11,7 @@ from bayesmix.families.survival.base import COMPILED, LATE
 def warm() -> None:
     """Compile the kernels once for this machine and user.
 
-    It takes a minute or two.  From then on, compiled code fits small data too, in this and later
+    It takes a few minutes.  From then on, compiled code fits small data too, in this and later
     processes, several times faster than NumPy.  Large data always use compiled code.
 
     Notes
