@@ -103,11 +103,11 @@ def write_whole(path: str | os.PathLike[str], content: bytes, such_as: str = "fi
     """
     target = target_file(path, such_as)
     with beside(target) as temporary, temporary.open("xb") as file:
+        if target.exists():  # with its permissions from the first byte on
+            shutil.copymode(target, temporary)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if target.exists():  # with its permissions
-            shutil.copymode(target, temporary)
     return target
 
 

@@ -226,7 +226,7 @@ def placed(units: Units, shares: np.ndarray) -> np.ndarray:
     DataError
         If every component's density of a unit is zero to rounding.
     """
-    lost = np.flatnonzero(shares.sum(-1) < 1 - 1e-6)
+    lost = np.flatnonzero(~(shares.sum(-1) >= 1 - 1e-6))  # NaN too
     if len(lost):
         what = units.name if units.grouped else "row"
         raise DataError(
