@@ -256,7 +256,7 @@ def maximise(
         first, kind = distinct(problem, theta)
         if len(first) < len(theta):
             return maximise(problem, theta[first], options, progress, ascend).take(kind)
-    runs = Runs.begin(theta)
+    runs, stopped = Runs.begin(theta), np.zeros(len(theta), bool)
     collapsed = collapse_test(problem)
 
     def report(stage: str) -> Callable[[int, float], None] | None:
@@ -275,10 +275,10 @@ def maximise(
                 on_iteration=report("EM"),
             )
             if problem.n_units > MANY_UNITS:
-                _pass_over(problem, runs)
+                stopped = _pass_over(problem, runs)
             if options.max_iter > FIRST_STEPS:
                 runs.status[runs.running()] = "resting"
-        _finish(problem, runs, options, collapsed, report("Newton"))
+        _finish(problem, runs, options, collapsed, stopped, report("Newton"))
     if stop.pressed and not np.isfinite(runs.loglik).any():
         raise KeyboardInterrupt
     runs.status[has_status(runs, "running", "resting")] = "max_iter"
@@ -332,11 +332,12 @@ def _contended(
     return reduce(lambda one, other: one.with_(other), made).take(kind)
 
 
-def _pass_over(problem: Problem, runs: Runs) -> None:
-    """Stop starts at which EM stands still, far behind the best one."""
-    (rows,) = (runs.status == "resting").nonzero()
-    hopeful = contenders(problem, runs.theta[rows], problem.n_units)
-    runs.status[rows[~hopeful]] = "max_iter"
+def _pass_over(problem: Problem, runs: Runs) -> np.ndarray:
+    """Stop starts at which EM stands still, far behind the best one; gives which, (R,)."""
+    stopped = runs.status == "resting"
+    stopped[stopped] = ~contenders(problem, runs.theta[stopped], problem.n_units)
+    runs.status[stopped] = "max_iter"
+    return stopped
 
 
 def _left(problem: Problem, theta: np.ndarray) -> Runs:
@@ -350,11 +351,14 @@ def _finish(
     runs: Runs,
     options: Options,
     collapsed: Floors,
+    stopped: np.ndarray,
     report: Callable[[int, float], None] | None,
 ) -> None:
-    """Newton's method, at first by the kernels alone, and squared extrapolation of EM between."""
-    tol, stopped = FIRST_TOL, np.zeros(len(runs.theta), bool)
-    bounded = collapsed.weights is not None and is_bounded(problem)
+    """Newton's method, at first by the kernels alone, and squared extrapolation of EM between.
+
+    Of starts that were `stopped` (R,), behind others, one goes on where those are lost.
+    """
+    tol, bounded = FIRST_TOL, collapsed.weights is not None and is_bounded(problem)
     for number in range(ROUNDS):
         _over_budget(runs, options.max_iter)
         newton(
@@ -370,7 +374,7 @@ def _finish(
             at = best(runs)
             if not stopped[at]:
                 break
-            again[at], stopped[at] = True, False  # those that it could not pass were lost
+            again[at], stopped[at] = True, False
         runs.status[again] = "running"
         tol = max(0.1 * tol, 0.01 * options.tol)
         before = runs.loglik.copy()

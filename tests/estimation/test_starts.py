@@ -184,6 +184,29 @@ def test_no_start_is_led_astray_by_scoring_steps_that_overshoot():
     assert starts.loglik.min() > alone
 
 
+def test_a_stopped_start_goes_on_where_the_one_ahead_is_lost(monkeypatch):
+    """Of two starts the first is ahead, and collapses when the other one has been stopped."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"n": rng.poisson(np.where(np.arange(300) < 100, 2.0, 14.0))})
+    problem = standard_problem(bmx.Mixture("n ~ 1", data, family="poisson", k=2).spec)
+    (start,) = maximise.make_starts(problem, 1, rng)
+    (apart,) = maximise.maximise(problem, start[None], maximise.Options()).theta
+    polish = maximise.newton
+
+    def lost(problem, runs, **options):
+        if runs.status[1] == "max_iter":
+            runs.status[0] = "degenerate"
+        if runs.status[0] == "degenerate":
+            polish(problem, runs, **options)
+
+    monkeypatch.setattr(maximise, "MANY_UNITS", 0)
+    monkeypatch.setattr(maximise, "contenders", lambda *_: np.array([True, False]))
+    monkeypatch.setattr(maximise, "newton", lost)
+    theta = np.stack([apart, apart + 0.3])
+    runs = maximise.maximise(problem, theta, maximise.Options())
+    assert runs.status.tolist() == ["degenerate", "converged"]
+
+
 def test_of_many_units_a_start_that_stands_still_far_behind_is_not_polished(monkeypatch):
     rng = np.random.default_rng(5)
     c = np.repeat([0, 1, 2], 200)
