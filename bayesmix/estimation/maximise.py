@@ -354,9 +354,11 @@ def _finish(
     stopped: np.ndarray,
     report: Callable[[int, float], None] | None,
 ) -> None:
-    """Newton's method, at first by the kernels alone, and squared extrapolation of EM between.
+    """Newton's method, and squared extrapolation of EM where it cannot.
 
-    Of starts that were `stopped` (R,), behind others, one goes on where those are lost.
+    Where no start can be on its way to a collapse, those that the kernels leave are only looked at
+    closely once it is known which may win.  Of starts that were `stopped` (R,), behind others, one
+    goes on where those are lost.
     """
     tol, bounded = FIRST_TOL, collapsed.weights is not None and is_bounded(problem)
     for number in range(ROUNDS):
@@ -365,7 +367,7 @@ def _finish(
             problem,
             runs,
             tol=options.tol,
-            closely=number > 0,
+            closely=number > 0 or not bounded,
             max_iter=options.steps,
             on_iteration=report,
         )
